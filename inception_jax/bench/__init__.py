@@ -1,0 +1,1 @@
+"""Speed measured the same way everywhere: input, training, devices."""

@@ -1,0 +1,64 @@
+"""Runs a study: every arm times every seed, each in its own process, then the table.
+
+What is finished is never run again: stopped by Ctrl-C or a kill, the same command goes on.
+
+  inception-jax study factorization
+  inception-jax study resolution --data photos --seeds 10
+  inception-jax study --list
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from inception_jax import errors
+
+SCALES = ("smoke", "default", "paper")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a study of --list")
+    parser.add_argument("--list", action="store_true", help="name the studies and their claims")
+    parser.add_argument("--workdir", help="the study's folder (default runs/NAME...)")
+    parser.add_argument("--data", help="another data set than the study's own")
+    parser.add_argument("--seeds", type=int, help="another number of seeds than the study's own")
+    parser.add_argument(
+        "--scale",
+        choices=SCALES,
+        default="default",
+        help="smoke: seconds; default: minutes on a laptop; paper: ImageNet",
+    )
+    parser.add_argument("--launcher", default="local", help="where trials run (default local)")
+    parser.add_argument("--jobs", type=int, help="trials at once (default: one a core)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs or lists studies."""
+    if args.list:
+        _list()
+        return 0
+    if args.name is None:
+        raise errors.UsageError("which study? inception-jax study --list names them")
+    from inception_jax import study
+
+    study.run(
+        args.name,
+        workdir=args.workdir,
+        data=args.data,
+        seeds=args.seeds,
+        scale=args.scale,
+        launcher=args.launcher,
+        jobs=args.jobs,
+    )
+    return 0
+
+
+def _list() -> None:
+    from inception_jax.study import definition
+
+    for name in definition.names():
+        study = definition.load(name)
+        claims = [*(q.claim for q in study.questions), *(c.claim for c in study.costs)]
+        print(f"{name}  ({', '.join(dict.fromkeys(claims))}; data: {study.data})")
+        print(f"  {study.question}")

@@ -1,0 +1,23 @@
+"""Data sets by name, and the batches that training and evaluation read from them.
+
+`load(config.data)` prepares a data set where that is needed and opens it; `train_iterator` and
+`eval_batches` read it; `names()` lists what there is. TensorFlow is never imported.
+"""
+
+from __future__ import annotations
+
+from inception_jax.data.dataset import Dataset, DatasetInfo, info, load, names
+from inception_jax.data.dataset import prepare_named as prepare
+from inception_jax.data.pipeline import TrainIterator, eval_batches, train_iterator
+
+__all__ = [
+    "Dataset",
+    "DatasetInfo",
+    "TrainIterator",
+    "eval_batches",
+    "info",
+    "load",
+    "names",
+    "prepare",
+    "train_iterator",
+]

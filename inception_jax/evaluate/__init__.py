@@ -1,0 +1,1 @@
+"""Evaluation: exact top-1, top-5 and loss."""

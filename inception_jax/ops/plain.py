@@ -1,0 +1,80 @@
+"""The plain XLA form of every op: what accelerators run and the CPU forms are checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+Padding = Sequence[tuple[int, int]]
+Pair = tuple[int, int]
+
+
+def conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
+    """Convolution of x[N,H,W,C] with kernel[h,w,C,F]."""
+    return lax.conv_general_dilated(
+        x, kernel, strides, tuple(padding), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def max_pool(x: Array, window: Pair, strides: Pair, padding: Padding) -> Array:
+    """Maximum over windows of x[N,H,W,C]; the border counts as minus infinity."""
+    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
+    # a concrete start value: a traced one hides from JAX that this is a maximum, with a gradient
+    start = np.asarray(lowest, x.dtype)[()]
+    return lax.reduce_window(x, start, lax.max, *_window4(window, strides, padding))
+
+
+def sum_pool(x: Array, window: Pair, strides: Pair, padding: Padding) -> Array:
+    """Sum over windows of x[N,H,W,C]; the border counts as zero."""
+    return lax.reduce_window(x, 0.0, lax.add, *_window4(window, strides, padding))
+
+
+def batch_norm_train(
+    x: Array, scale: Array | None, bias: Array, epsilon: float, relu: bool, groups: int
+) -> tuple[Array, Array, Array]:
+    """Normalise x[N,...,C] by the statistics of each of `groups` runs of N/groups examples."""
+    grouped = x.astype(jnp.float32).reshape(groups, x.shape[0] // groups, *x.shape[1:])
+    axes = tuple(range(1, grouped.ndim - 1))
+    mean = jnp.mean(grouped, axes, keepdims=True)
+    var = jnp.mean(jnp.square(grouped - mean), axes, keepdims=True)
+    y = affine((grouped - mean) * lax.rsqrt(var + epsilon), scale, bias, relu)
+    channels = x.shape[-1]
+    mean, var = (value.reshape(groups, channels).mean(0) for value in (mean, var))
+    return y.reshape(x.shape).astype(x.dtype), mean, var
+
+
+def batch_norm_eval(
+    x: Array,
+    scale: Array | None,
+    bias: Array,
+    mean: Array,
+    var: Array,
+    epsilon: float,
+    relu: bool,
+) -> Array:
+    """Normalise x[N,...,C] by the given statistics f32[C]."""
+    factor = lax.rsqrt(var + epsilon)
+    shape = (1,) * (x.ndim - 1) + (-1,)
+    normal = (x.astype(jnp.float32) - mean.reshape(shape)) * factor.reshape(shape)
+    return affine(normal, scale, bias, relu).astype(x.dtype)
+
+
+def affine(normal: Array, scale: Array | None, bias: Array, relu: bool) -> Array:
+    """Scale, shift over the last axis, then ReLU if asked."""
+    shape = (1,) * (normal.ndim - 1) + (-1,)
+    y = normal if scale is None else normal * scale.astype(jnp.float32).reshape(shape)
+    y = y + bias.astype(jnp.float32).reshape(shape)
+    return jax.nn.relu(y) if relu else y
+
+
+def lowest(dtype: jnp.dtype) -> float:
+    """What no maximum prefers."""
+    return -np.inf if jnp.issubdtype(dtype, jnp.floating) else jnp.iinfo(dtype).min
+
+
+def _window4(window: Pair, strides: Pair, padding: Padding) -> tuple:
+    return (1, *window, 1), (1, *strides, 1), ((0, 0), *padding, (0, 0))

@@ -1,0 +1,260 @@
+"""What a study is: arms, questions and cost claims as plain data, read from `experiments/NAME.py`.
+
+Nothing here imports jax; a study is described, listed and checked in milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ml_collections import ConfigDict
+
+from inception_jax import config as config_lib
+from inception_jax import errors
+
+SCALES = ("smoke", "default", "paper")
+DIRECTIONS = ("greater", "less", "equivalent")
+Direction = Literal["greater", "less", "equivalent"]
+Kernel = tuple[int, int]
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One treatment: the base config with `overrides` (dotted key -> value) applied.
+
+    Attributes:
+        name: also the name of its folder: letters, digits, `_`, `-`, `.`.
+        label: as it is printed in tables and plots.
+        overrides: what sets the arm apart from the others.
+    """
+
+    name: str
+    label: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _FOLDER_NAME.fullmatch(self.name):
+            raise ValueError(f"arm name {self.name!r} cannot be a folder name")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A claim about two arms, with its decision rule fixed before the study runs.
+
+    Attributes:
+        claim: id in the list of claims, as in "A1".
+        statement: the claim in one sentence; *supported* means that this sentence holds.
+        treatment: name of the arm that the claim is about.
+        baseline: name of the arm that it is compared with.
+        direction: of treatment minus baseline, in the study's metric.
+        margin: in the metric's unit (0.01 is one point of accuracy). With "greater" or "less" it
+            makes the question one of non-inferiority, with "equivalent" it is required.
+        paper: the paper's figure as printed.
+        source: where in the paper it stands.
+    """
+
+    claim: str
+    statement: str
+    treatment: str
+    baseline: str
+    direction: Direction = "greater"
+    margin: float | None = None
+    paper: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise ValueError(f"direction {self.direction!r} is none of {', '.join(DIRECTIONS)}")
+        if self.direction == "equivalent" and self.margin is None:
+            raise ValueError(f"question {self.claim}: equivalence needs a margin")
+
+
+@dataclass(frozen=True)
+class CostClaim:
+    """A claim decided by counting multiply-adds: over chains of kernels, or over the arms.
+
+    Attributes:
+        claim: id in the list of claims, as in "K1".
+        statement: the claim in one sentence.
+        paper: the paper's figure as printed.
+        source: where in the paper it stands.
+        quantity: "ratio" is before over after, "saving" is one minus after over before, "spread"
+            is the largest deviation of the arms' MACs from the first arm's, relative, and "counted"
+            is what `measure` counts.
+        chains: pairs (before, after) of kernel chains, with equal filters and grid throughout.
+        arms: the arms that "spread" is taken over.
+        expected: the paper's figure as numbers, one for each chain; for "spread" the limit.
+        tolerance: half a unit of the last digit that the paper prints.
+        measure: a name of `study.counting.MEASURES`.
+        form: how what it counts is printed, as of `str.format`.
+        limit: every count must stay below `expected`, instead of coming within the tolerance.
+        why: where ours and the paper's part, the reason in a sentence.
+    """
+
+    claim: str
+    statement: str
+    paper: str
+    source: str
+    quantity: Literal["ratio", "saving", "spread", "counted"]
+    expected: tuple[float, ...]
+    tolerance: float = 0.0
+    chains: tuple[tuple[tuple[Kernel, ...], tuple[Kernel, ...]], ...] = ()
+    arms: tuple[str, ...] = ()
+    measure: str = ""
+    form: str = ""
+    limit: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Arms times seeds on one data set, and what is asked of them.
+
+    Without arms it trains nothing and only counts what `costs` is about.
+
+    Attributes:
+        name: as on the command line; its file is `experiments/NAME.py`.
+        title: heading of the report.
+        question: what the study asks, in a sentence or two.
+        base: the config file that every arm starts from, as in "mnist5k.py".
+        data: name of the data set.
+        scale: one of `SCALES`.
+        arms: the treatments.
+        questions: accuracy claims.
+        costs: cost claims.
+        overrides: of every arm, before the arm's own.
+        metric: key of `result.json`'s metrics that the questions are about, fixed in advance.
+        seeds: number of seeds; seed i of every arm shares data order and augmentation.
+        fairness: why this is a fair miniature of the paper's experiment, and where it is not.
+        differs: what differs from the paper's set-up.
+    """
+
+    name: str
+    title: str
+    question: str
+    base: str
+    data: str
+    arms: tuple[Arm, ...]
+    questions: tuple[Question, ...]
+    costs: tuple[CostClaim, ...] = ()
+    scale: str = "default"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    metric: str = "test_top1"
+    seeds: int = 8
+    fairness: str = ""
+    differs: str = ""
+
+    def __post_init__(self) -> None:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) != len(names):
+            raise ValueError(f"study {self.name}: two arms share a name")
+        asked = {q.treatment for q in self.questions} | {q.baseline for q in self.questions}
+        unknown = (asked | {arm for cost in self.costs for arm in cost.arms}) - set(names)
+        if unknown:
+            raise ValueError(f"study {self.name}: no arm named {', '.join(sorted(unknown))}")
+        if self.seeds < 1:
+            raise errors.UsageError(f"a study needs at least 1 seed, got {self.seeds}")
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def config(self, arm: Arm, seed: int) -> ConfigDict:
+        """The config of one trial."""
+        overrides = {**self.overrides, **arm.overrides, "seed": seed}
+        return config_lib.apply(config_lib.load_file(self.base), overrides)
+
+    def with_seeds(self, seeds: int) -> Study:
+        """The same study with another number of seeds."""
+        return dataclasses.replace(self, seeds=seeds)
+
+
+def to_dict(study: Study) -> dict[str, Any]:
+    """The study as JSON-able data; `from_dict` is its inverse."""
+    return _plain(dataclasses.asdict(study))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def from_dict(data: Mapping[str, Any]) -> Study:
+    """The study that `to_dict` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError: the data does not describe a study.
+    """
+    fields = dict(data)
+    fields["arms"] = tuple(Arm(**arm) for arm in fields["arms"])
+    fields["questions"] = tuple(Question(**question) for question in fields["questions"])
+    fields["costs"] = tuple(_cost_claim(cost) for cost in fields["costs"])
+    return Study(**fields)
+
+
+def _cost_claim(data: Mapping[str, Any]) -> CostClaim:
+    chains = tuple(
+        (tuple(tuple(kernel) for kernel in before), tuple(tuple(kernel) for kernel in after))
+        for before, after in data["chains"]
+    )
+    exact = {"chains": chains, "expected": tuple(data["expected"]), "arms": tuple(data["arms"])}
+    return CostClaim(**{**data, **exact})
+
+
+def identity(study: Study) -> dict[str, Any]:
+    """What may not change while a study's folder fills: all but the number of seeds and the prose.
+
+    Margins and directions count: they are fixed before the first trial runs.
+    """
+    questions = [(q.claim, q.treatment, q.baseline, q.direction, q.margin) for q in study.questions]
+    facts = {
+        "study": study.name,
+        "scale": study.scale,
+        "data": study.data,
+        "base": study.base,
+        "overrides": study.overrides,
+        "arms": {arm.name: arm.overrides for arm in study.arms},
+        "questions": questions,
+        "metric": study.metric,
+    }
+    return _plain(facts)
+
+
+def names() -> list[str]:
+    """Every study that comes with the software, in alphabetical order."""
+    files = config_lib.folder("experiments").glob("*.py")
+    return sorted(file.stem for file in files if not file.stem.startswith("_"))
+
+
+def load(name: str, scale: str = "default", data: str | None = None) -> Study:
+    """The study of `experiments/NAME.py` at a scale, on its own or another data set.
+
+    Raises:
+        UsageError: unknown study, scale or data set; the message names the nearest known one.
+    """
+    name = name.replace("-", "_")
+    if name not in names():
+        raise errors.unknown("study", name, names())
+    if scale not in SCALES:
+        raise errors.unknown("scale", scale, SCALES)
+    module = config_lib.load_module(config_lib.folder("experiments") / f"{name}.py")
+    return module.get_study(scale=scale, data=data)
+
+
+def known_data(study: str, data: str, known: Iterable[str]) -> str:
+    """`data`, or a UsageError that names the data sets on which the study is defined."""
+    choices = sorted(known)
+    if data not in choices:
+        raise errors.UsageError(
+            f"study {study!r} is not defined on data {data!r}; choose one of {', '.join(choices)}"
+        )
+    return data

@@ -1,0 +1,160 @@
+"""How many trials run at once on this machine, and what each of them is given."""
+
+from __future__ import annotations
+
+import os
+import platform
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+# What a small study's trial needs at its peak, GB: the interpreter with jax, and the training.
+TRIAL_MEMORY_GB = 1.5
+
+_ONE_CORE_FLAGS = {
+    "--xla_force_host_platform_device_count": "1",
+    "--xla_cpu_multi_thread_eigen": "false",
+}
+# Small networks lose a quarter of their time to YNNPACK's fusions, and a little to a schedule meant
+# for many threads (inception_small, 28 px: 74 ms a step with both, 55 ms without). XLA aborts on a
+# flag that it does not know, so these are for the releases of jaxlib that they were measured on.
+_TUNED_FLAGS = {
+    "--xla_cpu_experimental_ynn_fusion_type": "",
+    "--xla_cpu_enable_concurrency_optimized_scheduler": "false",
+}
+_TUNED_RELEASES = ("0.10.",)
+# glibc gives every large buffer back to the system and asks for it again each step: a tenth to a
+# fifth of a small trial's time went into page faults (4.0 s of 19.7 s; 0.7 s with these).
+_KEEP_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
+_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The share of the machine that one trial gets.
+
+    Attributes:
+        cores: ids of its processor cores; empty is all of them.
+        device: index of its GPU; None where it computes on its cores.
+    """
+
+    cores: tuple[int, ...] = ()
+    device: int | None = None
+
+
+def plan(jobs: int | None = None, memory_gb: float = TRIAL_MEMORY_GB) -> tuple[list[Slot], str]:
+    """The slots of this machine and the reason for the choice.
+
+    One trial a GPU where there are GPUs; else one trial a core, each pinned to its own, because
+    small networks gain less from a second core than from a second trial. Fewer where the memory
+    would not do; then the cores are shared out.
+
+    Args:
+        jobs: how many at once, where the user knows better.
+        memory_gb: what one trial needs.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    gpus = _gpus()
+    if gpus and jobs is None:
+        slots = [Slot(device=index) for index in range(gpus)]
+        return slots, f"{gpus} at once, one for each GPU"
+    if platform.machine() and _has_tpu() and jobs is None:
+        return [Slot()], "one at a time, on the TPU"
+    available = _available_gb()
+    wanted = jobs or max(1, len(cores) or os.cpu_count() or 1)
+    fitting = max(1, int(available / memory_gb)) if jobs is None else wanted
+    count = min(wanted, fitting)
+    share = max(1, len(cores) // count) if cores else 0
+    slots = [_share(cores, index, share) for index in range(count)]
+    limit = f", limited by {available:.0f} GB of free memory" if fitting < wanted else ""
+    if gpus:
+        return slots, f"{count} at once, as asked for"
+    each = "one core each" if share == 1 else f"{share} cores each" if share else "not pinned"
+    return slots, f"{count} at once, {each}{limit}"
+
+
+def _share(cores: list[int], index: int, share: int) -> Slot:
+    if not cores:
+        return Slot()
+    start = (index * share) % len(cores)
+    return Slot(cores=tuple(cores[start : start + share]))
+
+
+def _wants_cpu() -> bool:
+    return os.environ.get("JAX_PLATFORMS", "").lower() == "cpu"
+
+
+def _gpus() -> int:
+    if _wants_cpu():
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def _has_tpu() -> bool:
+    return not _wants_cpu() and any(Path("/dev").glob("accel[0-9]*"))
+
+
+def _available_gb() -> float:
+    import psutil
+
+    return psutil.virtual_memory().available / 1e9
+
+
+def environment(slot: Slot, base: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a trial in `slot`.
+
+    A trial on one core gets one XLA device and one thread for each library; all share JAX's
+    compilation cache, so that the seeds of an arm compile once.
+    """
+    result = dict(base)
+    result.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilation_cache(base)))
+    result.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    result.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    result["PYTHONUNBUFFERED"] = "1"
+    if slot.device is not None:
+        visible = [name for name in base.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        chosen = visible[slot.device] if visible else str(slot.device)
+        result["CUDA_VISIBLE_DEVICES"] = chosen
+        return result
+    if len(slot.cores) == 1:
+        flags = {**tuned_flags(metadata.version("jaxlib")), **_ONE_CORE_FLAGS}
+        result["XLA_FLAGS"] = with_flags(base.get("XLA_FLAGS", ""), flags)
+        result.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+        result = {**_KEEP_MEMORY, **result}
+    return result
+
+
+def tuned_flags(jaxlib: str) -> dict[str, str]:
+    """XLA's flags that make a small network fast on one core, for a version of jaxlib."""
+    return _TUNED_FLAGS if jaxlib.startswith(_TUNED_RELEASES) else {}
+
+
+def with_flags(text: str, flags: Mapping[str, str]) -> str:
+    """XLA flags with some of them set, whatever they were."""
+    kept = [flag for flag in text.split() if flag.partition("=")[0] not in flags]
+    return " ".join([*kept, *(f"{name}={value}" for name, value in flags.items())])
+
+
+def compilation_cache(environ: Mapping[str, str]) -> Path:
+    """Folder of compiled programs: one for each kind of processor, for homes that are shared."""
+    root = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "inception_jax" / "compiled" / _processor()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    features = sorted({line for line in lines if line.startswith(("model name", "flags"))})
+    return f"{platform.machine()}-{zlib.crc32(''.join(features or lines[:1]).encode()):08x}"

@@ -1,0 +1,204 @@
+"""Runs a study from its name to its report; what is there already is not run again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from inception_jax import errors
+from inception_jax.study import costs, definition, launch, lock, store
+from inception_jax.study.definition import Study
+from inception_jax.study.launch import Interrupted, Job, Launcher
+from inception_jax.study.progress import Board, duration
+
+
+class TrialsFailed(errors.UserError):
+    """Some trials failed twice; the report was written without them.
+
+    Attributes:
+        report: path of the report's page.
+    """
+
+    def __init__(self, message: str, report: Path) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+def default_workdir(name: str, data: str | None = None, scale: str = "default") -> Path:
+    """runs/NAME[-DATA][-SCALE]."""
+    parts = [name, *([data] if data else []), *([scale] if scale != "default" else [])]
+    return Path("runs") / "-".join(parts)
+
+
+def run(
+    name: str,
+    workdir: str | Path | None = None,
+    data: str | None = None,
+    seeds: int | None = None,
+    scale: str = "default",
+    launcher: str = "local",
+    *,
+    jobs: int | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Runs the study `experiments/NAME.py` and writes its report.
+
+    Args:
+        name: of the study.
+        workdir: the study's folder; `default_workdir` where it is None.
+        data: another data set than the study's own.
+        seeds: another number of seeds than the study's own.
+        scale: "smoke", "default" or "paper".
+        launcher: a name of `launch.LAUNCHERS`.
+        jobs: trials at once; None is what the machine serves best.
+        console: where to print.
+
+    Returns:
+        Path of `report.html`.
+
+    Raises:
+        UsageError: an unknown name, data set, scale or launcher, or a number out of range.
+        UserError: the folder holds another study or another driver, or the data is missing.
+        Interrupted: the user stopped it.
+        TrialsFailed: the report is written, but some trials have no result.
+    """
+    for option, value in (("--seeds", seeds), ("--jobs", jobs)):
+        if value is not None and value < 1:
+            raise errors.UsageError(f"{option} must be at least 1, got {value}")
+    study = definition.load(name, scale, data)
+    if seeds is not None:
+        study = study.with_seeds(seeds)
+    root = Path(workdir) if workdir is not None else default_workdir(name, data, scale)
+    options = {"workdir": workdir, "data": data, "seeds": seeds}
+    options |= {"scale": scale if scale != "default" else None, "jobs": jobs}
+    options |= {"launcher": launcher if launcher != "local" else None}
+    chosen = launch.create(launcher, jobs=jobs)
+    return run_study(study, root, chosen, console or Console(), command(name, options))
+
+
+def command(name: str, options: dict[str, Any]) -> str:
+    """The command line that goes on with a study."""
+    given = [(f"--{key}", str(value)) for key, value in options.items() if value is not None]
+    return shlex.join(["inception-jax", "study", name, *(word for pair in given for word in pair)])
+
+
+def run_study(
+    study: Study,
+    root: Path,
+    launcher: Launcher,
+    console: Console,
+    again: str = "",
+    count: Callable[[Path, Study], None] = costs.count,
+) -> Path:
+    """Runs what is missing of `study` in `root` and writes the report; see `run`.
+
+    Args:
+        study: any study, also one without a file in `experiments/`.
+        root: its folder.
+        launcher: runs the trials.
+        console: where to print.
+        again: the command that goes on with the study, for messages.
+        count: counts the arms' costs.
+    """
+    again = again or f"inception-jax study {study.name} --workdir {root}"
+    with lock.hold(root):
+        study = store.register(root, study)
+        waiting, done = _jobs(root, study, console)
+        failed = _launch(waiting, done, launcher, console, again) if waiting else []
+        if done and not waiting:
+            console.print(f"all {len(done)} trials are there already", highlight=False)
+        count(root, study)
+        page = _finish(root, console)
+    if failed:
+        reasons = "; ".join(f"{event.job}: {event.reason}" for event in failed[:3])
+        raise TrialsFailed(
+            f"{len(failed)} of {len(waiting) + len(done)} trials failed twice ({reasons}); the "
+            f"table leaves them out; to try them again: {again}",
+            page,
+        )
+    return page
+
+
+def _jobs(root: Path, study: Study, console: Console) -> tuple[list[Job], list[Job]]:
+    """What is to run, seed by seed so that pairs complete early, and what is done."""
+    configs = store.arm_configs(study)
+    waiting: list[Job] = []
+    done: list[Job] = []
+    for seed in range(study.seeds):
+        for arm, config in configs.items():
+            folder, trial = store.prepare(root, config, arm, seed)
+            (done if trial.state == "done" else waiting).append(Job(arm, seed, folder))
+            if trial.state in ("broken", "foreign"):
+                console.print(
+                    f"{arm} seed {seed}: {trial.reason}; set aside, runs again",
+                    style="yellow",
+                    highlight=False,
+                    markup=False,
+                )
+    return waiting, done
+
+
+def _launch(
+    waiting: Sequence[Job], done: Sequence[Job], launcher: Launcher, console: Console, again: str
+) -> list[launch.Event]:
+    before = f", {len(done)} done before" if done else ""
+    console.print(f"{len(waiting)} trials to run{before}; {launcher.describe()}", highlight=False)
+    board = Board(console, waiting, done, launcher.slots())
+    try:
+        with _terminable():
+            _check(waiting, launcher)
+            with board:
+                launcher.launch(waiting, board)
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; finished trials are kept. To go on: {again}") from None
+    return board.failures
+
+
+def _check(waiting: Sequence[Job], launcher: Launcher) -> None:
+    """Once for each data set among the jobs: a mistake shows once, not in every trial."""
+    first: dict[str, Job] = {}
+    for job in waiting:
+        data = store.read_json(job.folder / store.CONFIG_FILE)["data"]
+        key = json.dumps([data[name] for name in ("name", "dir", "options")])
+        first.setdefault(key, job)
+    for job in first.values():
+        problem = launcher.check(job)
+        if problem:
+            raise errors.UserError(problem.removeprefix("error: "))
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Within it SIGTERM ends the study as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _finish(root: Path, console: Console) -> Path:
+    from inception_jax.study import report, terminal
+
+    summary, page = report.write(root)
+    terminal.show(summary, console)
+    seconds = sum(float(trial.record.get("seconds", 0)) for trial in summary.trials)
+    console.print(
+        f"{duration(seconds)} of training; report: {page}", highlight=False, soft_wrap=True
+    )
+    return page

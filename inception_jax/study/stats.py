@@ -1,0 +1,267 @@
+"""Paired comparison of two arms over seeds, and the verdict that follows from it.
+
+The unit is the difference of one seed (treatment minus baseline), so noise that a seed shares
+between arms cancels. scipy and statsmodels do the arithmetic; they are imported on first use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from inception_jax.study.definition import DIRECTIONS
+
+Verdict = Literal["supported", "contradicted", "inconclusive"]
+POWER = 0.8
+_EXACT_PAIRS = 13  # sign flips are enumerated up to 2**13, drawn at random beyond
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the seeds say about treatment minus baseline; unit: the metric's own.
+
+    Attributes:
+        mean: of the paired differences.
+        sd: of the paired differences (n - 1 in the denominator).
+        n: pairs.
+        low: lower end of the two-sided paired-t interval at level 1 - alpha.
+        high: its upper end.
+        p: of `test`. Two-sided against 0, or against the margin for non-inferiority; for
+            equivalence the larger of the two one-sided p values.
+        verdict: from the interval (equivalence: from p and the interval), unadjusted.
+        test: name of the test.
+        smallest_detectable: smallest true distance from the null value that n pairs of this sd
+            find with 80 % power.
+        direction: "greater", "less" or "equivalent".
+        margin: as given.
+        alpha: level of the test.
+        p_sign_flip: exact two-sided sign-flip permutation test of the mean against 0, a second
+            opinion without a normal distribution in it.
+        p_against: equivalence only: two-sided p of lying outside the margin.
+    """
+
+    mean: float
+    sd: float
+    n: int
+    low: float
+    high: float
+    p: float
+    verdict: Verdict
+    test: str
+    smallest_detectable: float
+    direction: str
+    margin: float | None
+    alpha: float
+    p_sign_flip: float
+    p_against: float | None = None
+
+    @property
+    def decisive_p(self) -> float:
+        """The p value that enters Holm's adjustment: of the verdict that is nearer."""
+        return self.p if self.p_against is None else min(self.p, self.p_against)
+
+
+def compare(
+    treatment: npt.ArrayLike,
+    baseline: npt.ArrayLike,
+    direction: str = "greater",
+    margin: float | None = None,
+    alpha: float = 0.05,
+) -> Comparison:
+    """Compares two arms paired by seed.
+
+    * "greater", "less" without a margin: supported if the two-sided paired-t interval excludes 0
+      on the claimed side, contradicted if on the other.
+    * "greater" with a margin (non-inferiority; "less" is its mirror): supported if the interval
+      lies above -margin, contradicted if below.
+    * "equivalent": supported if two one-sided tests (TOST) place the difference within
+      +-margin, contradicted if the interval lies wholly outside.
+
+    Differences that are all zero are inconclusive with p = 1 whatever the direction: arms that
+    agree to the last bit are most likely the same program.
+
+    Args:
+        treatment: f[n], the metric of each seed.
+        baseline: f[n], in the same order of seeds.
+        direction: "greater", "less" or "equivalent".
+        margin: in the metric's unit.
+        alpha: two-sided level.
+
+    Raises:
+        ValueError: fewer than two pairs, unequal lengths, a value that is not finite, an unknown
+            direction, or a margin that is missing or negative.
+    """
+    _check(direction, margin, alpha)
+    difference = _differences(treatment, baseline)
+    n = len(difference)
+    mean, sd = float(difference.mean()), float(difference.std(ddof=1))
+    if np.ptp(difference) <= 1e-12 * max(1.0, float(np.abs(difference).max())):
+        sd = 0.0  # what spread there is, is rounding
+    low, high = _interval(mean, sd, n, alpha)
+    partial = Comparison(
+        mean=mean,
+        sd=sd,
+        n=n,
+        low=low,
+        high=high,
+        p=1.0,
+        verdict="inconclusive",
+        test="none: the arms are identical",
+        smallest_detectable=sd / math.sqrt(n) * _detectable(n, alpha),
+        direction=direction,
+        margin=margin,
+        alpha=alpha,
+        p_sign_flip=_sign_flip(difference),
+        p_against=1.0 if direction == "equivalent" else None,
+    )
+    if not difference.any():
+        return partial
+    decided = _equivalence(partial, difference) if direction == "equivalent" else _one_null(partial)
+    return dataclasses.replace(decided, verdict=verdict(decided, decided.decisive_p))
+
+
+def verdict(comparison: Comparison, p: float) -> Verdict:
+    """The verdict at the (adjusted) decisive p value."""
+    if p >= comparison.alpha:
+        return "inconclusive"
+    if comparison.p_against is not None:
+        return "supported" if comparison.p <= comparison.p_against else "contradicted"
+    sign = -1.0 if comparison.direction == "less" else 1.0
+    return "supported" if sign * comparison.mean > -(comparison.margin or 0.0) else "contradicted"
+
+
+def holm(comparisons: Sequence[Comparison | None]) -> list[tuple[float, Verdict]]:
+    """Holm-adjusted p and the verdict it gives, for all questions of one study together.
+
+    A question that has no comparison yet (fewer than two pairs) is inconclusive with p = nan and
+    leaves the others' family.
+    """
+    present = [comparison for comparison in comparisons if comparison is not None]
+    if not present:
+        return [(math.nan, "inconclusive") for _ in comparisons]
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = iter(np.asarray(multipletests([c.decisive_p for c in present], method="holm")[1]))
+    rows: list[tuple[float, Verdict]] = []
+    for comparison in comparisons:
+        if comparison is None:
+            rows.append((math.nan, "inconclusive"))
+        else:
+            p = float(next(adjusted))
+            rows.append((p, verdict(comparison, p)))
+    return rows
+
+
+def interval(values: Sequence[float], alpha: float = 0.05) -> tuple[float, float]:
+    """The two-sided t interval of a mean; both ends are nan for fewer than two values."""
+    sample = np.asarray(values, np.float64)
+    if len(sample) < 2:
+        return math.nan, math.nan
+    return _interval(float(sample.mean()), float(sample.std(ddof=1)), len(sample), alpha)
+
+
+def _check(direction: str, margin: float | None, alpha: float) -> None:
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction must be one of {', '.join(DIRECTIONS)}, got {direction!r}")
+    if direction == "equivalent" and margin is None:
+        raise ValueError("direction 'equivalent' needs a margin that was fixed in advance")
+    lowest = math.ulp(0.0) if direction == "equivalent" else 0.0
+    if margin is not None and not lowest <= margin < math.inf:
+        raise ValueError(f"the margin must be a positive number, got {margin!r}")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}")
+
+
+def _differences(treatment: npt.ArrayLike, baseline: npt.ArrayLike) -> np.ndarray:
+    first, second = np.asarray(treatment, np.float64), np.asarray(baseline, np.float64)
+    if first.ndim != 1 or second.ndim != 1 or len(first) != len(second):
+        raise ValueError(
+            f"pairs need two lists of equal length, got shapes {first.shape} and {second.shape}"
+        )
+    if len(first) < 2:
+        raise ValueError(f"a paired comparison needs at least two pairs, got {len(first)}")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise ValueError("a value is NaN or infinite; leave failed seeds out of both arms")
+    return first - second
+
+
+def _interval(mean: float, sd: float, n: int, alpha: float) -> tuple[float, float]:
+    from scipy import stats as scipy_stats
+
+    half = float(scipy_stats.t.ppf(1 - alpha / 2, n - 1)) * sd / math.sqrt(n)
+    return mean - half, mean + half
+
+
+def _two_sided(mean: float, sd: float, n: int, null: float) -> float:
+    """p of the paired t test against `null`, with its limit where the differences do not vary."""
+    from scipy import stats as scipy_stats
+
+    if sd == 0:
+        if mean == null:
+            return 1.0
+        # Two equal differences are often a coincidence of rounded accuracies, three hardly ever.
+        return 0.5 if n == 2 else 0.0
+    return float(2 * scipy_stats.t.sf(abs(mean - null) / (sd / math.sqrt(n)), n - 1))
+
+
+def _one_null(partial: Comparison) -> Comparison:
+    sign = -1.0 if partial.direction == "less" else 1.0
+    null = -sign * (partial.margin or 0.0)
+    test = "paired t, two-sided" if not partial.margin else "paired t against the margin, two-sided"
+    p = _two_sided(partial.mean, partial.sd, partial.n, null)
+    return dataclasses.replace(partial, p=p, test=test)
+
+
+def _equivalence(partial: Comparison, difference: np.ndarray) -> Comparison:
+    margin = partial.margin
+    assert margin is not None
+    inside = abs(partial.mean) < margin
+    if partial.sd == 0:
+        p = (0.5 if partial.n == 2 else 0.0) if inside else 1.0
+    else:
+        from statsmodels.stats.weightstats import ttost_paired
+
+        p = float(ttost_paired(difference, np.zeros_like(difference), -margin, margin)[0])
+    nearest = math.copysign(margin, partial.mean)
+    against = 1.0 if inside else _two_sided(partial.mean, partial.sd, partial.n, nearest)
+    return dataclasses.replace(partial, p=p, p_against=against, test="paired TOST")
+
+
+def _sign_flip(difference: np.ndarray) -> float:
+    if not difference.any():
+        return 1.0
+    from scipy import stats as scipy_stats
+
+    draws: Any = np.inf if len(difference) <= _EXACT_PAIRS else 9_999
+    result = scipy_stats.permutation_test(
+        (difference,),
+        lambda values, axis: np.mean(values, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=draws,
+        rng=np.random.default_rng(0),
+    )
+    return float(result.pvalue)
+
+
+@functools.cache
+def _detectable(n: int, alpha: float) -> float:
+    """Noncentrality (true difference in standard errors) found with 80 % power."""
+    from scipy import optimize
+    from scipy import stats as scipy_stats
+    from statsmodels.stats.power import TTestPower
+
+    # The far tail of the two-sided test adds nothing at 80 % and is NaN in scipy for few pairs.
+    def power(shift: float) -> float:
+        return float(TTestPower().power(shift / math.sqrt(n), n, alpha / 2, alternative="larger"))
+
+    highest = 3 + 2 * float(scipy_stats.t.ppf(1 - alpha / 2, n - 1))
+    root = optimize.brentq(lambda shift: power(shift) - POWER, 1e-6, highest)
+    return float(root)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,282 @@
+"""The study's folder: what is written where, and how it is read back as data, never as code.
+
+DIR/study.json                      the study as registered before its first trial
+DIR/trials/ARM/seed-N/config.json   what the trial runs
+                     /result.json   written whole or not at all; nothing else makes it done
+                     /metrics.jsonl, log.txt, checkpoints/
+                     /failure.json  why the last attempt failed, if it did
+DIR/costs.json                      counted once per arm
+DIR/report.html, ...                rebuilt from the above at any time
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeGuard
+
+from inception_jax import config as config_lib
+from inception_jax import errors
+from inception_jax.study import definition
+from inception_jax.study.definition import Study
+
+State = Literal["done", "missing", "failed", "broken", "foreign"]
+STUDY_FILE, COSTS_FILE = "study.json", "costs.json"
+RESULT_FILE, CONFIG_FILE, FAILURE_FILE = "result.json", "config.json", "failure.json"
+
+_SEED_FOLDER = re.compile(r"seed-(\d{1,9})")
+# Where data lies and how a machine is used may differ between machines that share a study.
+_PLACE_KEYS = ("data.dir", "data.threads")
+_RESULT_TYPES: dict[str, type | tuple[type, ...]] = {
+    "config": dict,
+    "metrics": dict,
+    "steps": int,
+    "params_sha256": str,
+    "seconds": (int, float),
+    "versions": dict,
+    "commit": (str, type(None)),
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial as its folder tells it.
+
+    Attributes:
+        arm: name of the arm.
+        seed: its seed.
+        state: "done", "missing" (not run, or still running), "failed" (the last attempt failed),
+            "broken" (`result.json` is not a result) or "foreign" (a result of another config).
+        metrics: of a trial that is done.
+        record: the whole of `result.json` except its config.
+        reason: why a trial is not done, in one line.
+    """
+
+    arm: str
+    seed: int
+    state: State
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+def trial_folder(root: Path, arm: str, seed: int) -> Path:
+    """Where a trial lives."""
+    return root / "trials" / arm / f"seed-{seed}"
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes a file whole or not at all, also when two processes write it at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(data, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """The file's content, or None where it is not there or is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def register(root: Path, study: Study) -> Study:
+    """Makes `root` the folder of `study`, or joins it where it already is.
+
+    Returns:
+        The study with as many seeds as were asked for, or as have been finished where that is
+        more: no result that was measured is ever left out of the table.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    if (root / STUDY_FILE).exists():
+        held = read_study(root)
+        if definition.identity(held) != definition.identity(study):
+            raise errors.UserError(
+                f"{root} holds study {held.name!r} ({_difference(held, study)}); "
+                "choose another --workdir"
+            )
+    elif root.is_dir() and any(path.name != ".lock" for path in root.iterdir()):
+        raise errors.UserError(f"{root} is not empty and holds no study; choose another --workdir")
+    finished = [
+        seed
+        for arm, seed in _folders(root)
+        if (trial_folder(root, arm, seed) / RESULT_FILE).exists()
+    ]
+    joined = study.with_seeds(max([study.seeds, *(seed + 1 for seed in finished)]))
+    write_json(root / STUDY_FILE, definition.to_dict(joined))
+    return joined
+
+
+def _difference(held: Study, asked: Study) -> str:
+    before, after = definition.identity(held), definition.identity(asked)
+    key = next(key for key in before if before[key] != after[key])
+    if isinstance(before[key], str):
+        return f"{key} {before[key]!r}, not {after[key]!r}"
+    return f"at scale {held.scale!r} on {held.data!r}, with other {key}"
+
+
+def read_study(root: Path) -> Study:
+    """The study that the folder was registered for.
+
+    Raises:
+        UserError: the folder holds no study, or its `study.json` cannot be read.
+    """
+    path = root / STUDY_FILE
+    if not path.is_file():
+        raise errors.UserError(
+            f"{root} holds no study (no {STUDY_FILE}); give the folder that `inception-jax study` "
+            "wrote"
+        )
+    try:
+        return definition.from_dict(read_json(path))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise errors.UserError(f"{path} is not a study's description; was it edited?") from None
+
+
+def arm_configs(study: Study) -> dict[str, dict[str, Any]]:
+    """The config of each arm at seed 0, as `config.json` holds it."""
+    return {arm.name: json.loads(config_lib.to_json(study.config(arm, 0))) for arm in study.arms}
+
+
+def prepare(root: Path, config: Mapping[str, Any], arm: str, seed: int) -> tuple[Path, Trial]:
+    """Readies a trial's folder and tells what it holds.
+
+    What does not belong is set aside, never deleted: a `result.json` that is no result, or the
+    whole folder where it belongs to another config.
+
+    Args:
+        root: the study's folder.
+        config: the arm's, from `arm_configs`.
+        arm: name of the arm.
+        seed: the trial's seed.
+    """
+    folder = trial_folder(root, arm, seed)
+    wanted = {**config, "seed": seed}
+    trial = read_trial(folder, arm, seed, wanted)
+    held = read_json(folder / CONFIG_FILE)
+    if trial.state == "foreign" or (isinstance(held, dict) and not matches(wanted, held)):
+        if trial.state != "foreign":
+            trial = Trial(arm, seed, "foreign", reason=f"{CONFIG_FILE} is of another config")
+        _set_aside(folder)
+    elif trial.state == "broken":
+        _set_aside(folder / RESULT_FILE)
+    if trial.state != "done":
+        write_json(folder / CONFIG_FILE, wanted)
+    return folder, trial
+
+
+def _set_aside(path: Path) -> None:
+    number = 1
+    while (target := path.with_name(f".{path.name}.aside-{number}")).exists():
+        number += 1
+    path.rename(target)
+
+
+def matches(expected: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether every value of a config is found again, but for keys that name a place."""
+    wanted, present = _flat(expected), _flat(found)
+    return all(
+        key in present and present[key] == value
+        for key, value in wanted.items()
+        if key not in _PLACE_KEYS
+    )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            leaves.update(_flat(value, f"{prefix}{key}."))
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def read_trial(folder: Path, arm: str, seed: int, config: Mapping[str, Any] | None = None) -> Trial:
+    """What a trial's folder says; with `config`, a result of any other config is "foreign"."""
+    path = folder / RESULT_FILE
+    if not path.exists():
+        failure = read_json(folder / FAILURE_FILE)
+        if isinstance(failure, dict) and failure:
+            return Trial(arm, seed, "failed", reason=str(failure.get("reason", "unknown")))
+        return Trial(arm, seed, "missing", reason="not run")
+    record = read_json(path)
+    problem = _problem(record)
+    if problem:
+        return Trial(arm, seed, "broken", reason=f"{RESULT_FILE} {problem}")
+    if config is not None and not matches(config, record["config"]):
+        return Trial(arm, seed, "foreign", reason=f"{RESULT_FILE} belongs to another config")
+    metrics = {key: float(value) for key, value in record["metrics"].items() if _number(value)}
+    rest = {key: value for key, value in record.items() if key != "config"}
+    return Trial(arm, seed, "done", metrics=metrics, record=rest)
+
+
+def _number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _problem(record: Any) -> str:
+    if not isinstance(record, dict):
+        return "is cut off or no JSON"
+    for key, kind in _RESULT_TYPES.items():
+        if key not in record or not isinstance(record[key], kind):
+            return f"lacks a valid {key!r}"
+    bad = [k for k, v in record["metrics"].items() if _number(v) and not math.isfinite(v)]
+    return f"holds a {bad[0]} that is not finite" if bad else ""
+
+
+def _folders(root: Path) -> Iterator[tuple[str, int]]:
+    """Every (arm, seed) that has a folder; links and odd names are passed over."""
+    trials = root / "trials"
+    if not trials.is_dir():
+        return
+    for arm in sorted(path for path in trials.iterdir() if path.is_dir()):
+        for path in arm.iterdir():
+            found = _SEED_FOLDER.fullmatch(path.name)
+            if found and path.is_dir():
+                yield arm.name, int(found[1])
+
+
+def read_trials(root: Path, study: Study) -> list[Trial]:
+    """Every trial of the study, arm by arm, in the order of seeds, in whatever state it is."""
+    trials: list[Trial] = []
+    for arm in study.arms:
+        for seed in range(study.seeds):
+            folder = trial_folder(root, arm.name, seed)
+            config = read_json(folder / CONFIG_FILE)
+            wanted = {**config, "seed": seed} if isinstance(config, dict) else None
+            trials.append(read_trial(folder, arm.name, seed, wanted))
+    return trials
+
+
+def read_curve(folder: Path, split: str, key: str) -> list[tuple[int, float]]:
+    """(step, value) of a metric over the run; lines that cannot be read are passed over.
+
+    A run that was resumed may have written a step twice; the last one counts.
+    """
+    points: dict[int, float] = {}
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("split") == split:
+            step, value = entry.get("step"), entry.get(key)
+            if isinstance(step, int) and _number(value) and math.isfinite(value):
+                points[step] = float(value)
+    return sorted(points.items())

@@ -1,0 +1,230 @@
+"""Everything a report says, as data: computed from the study's folder, printed elsewhere."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inception_jax.study import costs, stats, store
+from inception_jax.study.costs import ArmCost, CostRow
+from inception_jax.study.definition import Arm, Question, Study
+from inception_jax.study.stats import Comparison, Verdict
+from inception_jax.study.store import Trial
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """One arm: its cost, and mean and spread of the metric over the seeds that are done.
+
+    `mean` is nan without a seed, `sd` without two; `ema` and `ema_sd` are of the averaged
+    parameters, nan where there are none. `low` and `high` are the 95 % interval of the mean.
+    """
+
+    arm: Arm
+    cost: ArmCost | None
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+    ema: float
+    ema_sd: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class QuestionRow:
+    """One accuracy claim: its comparison, Holm-adjusted p, and the verdict that p gives."""
+
+    question: Question
+    comparison: Comparison | None
+    p_adjusted: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All that a report shows.
+
+    Attributes:
+        study: as registered in the folder.
+        trials: every trial, in whatever state.
+        arms: a row for each arm.
+        questions: a row for each accuracy claim.
+        costs: a row for each cost claim.
+        warnings: what a reader should know before believing the table.
+        facts: (name, text) pairs on versions, commit, machine and dates.
+    """
+
+    study: Study
+    trials: tuple[Trial, ...]
+    arms: tuple[ArmRow, ...]
+    questions: tuple[QuestionRow, ...]
+    costs: tuple[CostRow, ...]
+    warnings: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+    @property
+    def done(self) -> int:
+        """Trials that have a result."""
+        return sum(trial.state == "done" for trial in self.trials)
+
+
+def summarise(root: Path) -> Summary:
+    """Reads the study's folder and computes every table.
+
+    Raises:
+        UserError: the folder holds no study.
+    """
+    study = store.read_study(root)
+    trials = store.read_trials(root, study)
+    counted = costs.read(root)
+    macs = {arm: cost.macs for arm, cost in counted.items()}
+    measures = costs.read_measures(root)
+    return Summary(
+        study=study,
+        trials=tuple(trials),
+        arms=tuple(_arm_row(study, arm, trials, counted.get(arm.name)) for arm in study.arms),
+        questions=_question_rows(study, trials),
+        costs=tuple(costs.decide(claim, macs, measures) for claim in study.costs),
+        warnings=tuple(_warnings(study, trials)),
+        facts=tuple(_facts(study, trials)),
+    )
+
+
+def values(trials: Sequence[Trial], arm: str, metric: str) -> dict[int, float]:
+    """The metric of each seed of an arm that is done."""
+    return {
+        trial.seed: trial.metrics[metric]
+        for trial in trials
+        if trial.arm == arm and trial.state == "done" and metric in trial.metrics
+    }
+
+
+def pairs(
+    study: Study, trials: Sequence[Trial], question: Question
+) -> dict[int, tuple[float, float]]:
+    """(treatment, baseline) of each seed that is done in both arms."""
+    treatment = values(trials, question.treatment, study.metric)
+    baseline = values(trials, question.baseline, study.metric)
+    return {
+        seed: (treatment[seed], baseline[seed]) for seed in sorted(treatment) if seed in baseline
+    }
+
+
+def ema_metric(metric: str) -> str:
+    """The same metric of the averaged parameters: test_top1 -> test_ema_top1."""
+    split, _, name = metric.partition("_")
+    return f"{split}_ema_{name}"
+
+
+def _spread(sample: Sequence[float]) -> tuple[float, float]:
+    mean = statistics.fmean(sample) if sample else math.nan
+    return mean, statistics.stdev(sample) if len(sample) > 1 else math.nan
+
+
+def _arm_row(study: Study, arm: Arm, trials: Sequence[Trial], cost: ArmCost | None) -> ArmRow:
+    sample = list(values(trials, arm.name, study.metric).values())
+    averaged = list(values(trials, arm.name, ema_metric(study.metric)).values())
+    mean, sd = _spread(sample)
+    low, high = stats.interval(sample)
+    ema, ema_sd = _spread(averaged)
+    seconds = [
+        float(trial.record["seconds"])
+        for trial in trials
+        if trial.arm == arm.name and trial.state == "done"
+    ]
+    return ArmRow(arm, cost, len(sample), mean, sd, low, high, ema, ema_sd, _spread(seconds)[0])
+
+
+def _question_rows(study: Study, trials: Sequence[Trial]) -> tuple[QuestionRow, ...]:
+    comparisons: list[Comparison | None] = []
+    for question in study.questions:
+        seeds = pairs(study, trials, question)
+        comparisons.append(
+            stats.compare(
+                [treatment for treatment, _ in seeds.values()],
+                [baseline for _, baseline in seeds.values()],
+                question.direction,
+                question.margin,
+            )
+            if len(seeds) > 1
+            else None
+        )
+    adjusted = stats.holm(comparisons)
+    return tuple(
+        QuestionRow(question, comparison, p, verdict)
+        for question, comparison, (p, verdict) in zip(
+            study.questions, comparisons, adjusted, strict=True
+        )
+    )
+
+
+def _warnings(study: Study, trials: Sequence[Trial]) -> list[str]:
+    found: list[str] = []
+    missing = [trial for trial in trials if trial.state == "missing"]
+    if missing:
+        found.append(f"Unfinished: {len(missing)} of {len(trials)} trials have not run yet.")
+    bad = [trial for trial in trials if trial.state not in ("done", "missing")]
+    for trial in bad[:5]:
+        found.append(f"{trial.arm} seed {trial.seed} {trial.state}: {trial.reason}")
+    if len(bad) > 5:
+        found.append(f"... and {len(bad) - 5} more trials without a result.")
+    commits = sorted(_distinct(trials, "commit"))
+    if len(commits) > 1:
+        found.append(f"The trials come from {len(commits)} commits: {', '.join(commits)}.")
+    if len(_distinct(trials, "versions")) > 1:
+        found.append("The trials ran under more than one set of library versions.")
+    return found + _twins(study, trials)
+
+
+def _twins(study: Study, trials: Sequence[Trial]) -> list[str]:
+    """Arms that ended in the same parameters: an override that changes nothing."""
+    owners: dict[tuple[int, Any], list[str]] = {}
+    for trial in trials:
+        if trial.state == "done":
+            key = (trial.seed, trial.record["params_sha256"])
+            owners.setdefault(key, []).append(trial.arm)
+    groups = {tuple(arms) for arms in owners.values() if len(arms) > 1}
+    return [
+        f"Arms {' and '.join(group)} end in identical parameters: they are the same program."
+        for group in sorted(groups)
+    ]
+
+
+def _distinct(trials: Sequence[Trial], key: str) -> set[str]:
+    return {
+        text(trial.record.get(key))
+        for trial in trials
+        if trial.state == "done" and trial.record.get(key)
+    }
+
+
+def text(value: Any) -> str:
+    """A versions or machine record on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {text(part)}" for name, part in value.items())
+    return str(value)
+
+
+def _facts(study: Study, trials: Sequence[Trial]) -> list[tuple[str, str]]:
+    started = sorted(_distinct(trials, "started"))
+    finished = sorted(_distinct(trials, "finished"))
+    of_trials = [
+        ("data", study.data),
+        ("scale", study.scale),
+        ("seeds", str(study.seeds)),
+        ("metric", study.metric),
+    ]
+    rows = [
+        *(of_trials if study.arms else []),
+        ("dates", " to ".join([*started[:1], *finished[-1:]])),
+        ("commit", "; ".join(sorted(_distinct(trials, "commit")))),
+        ("machine", "; ".join(sorted(_distinct(trials, "machine")))),
+        ("versions", "; ".join(sorted(_distinct(trials, "versions")))),
+    ]
+    return [(name, value) for name, value in rows if value]

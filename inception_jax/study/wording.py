@@ -1,0 +1,101 @@
+"""How numbers are written, the same in the terminal, on the page, in Markdown and in LaTeX."""
+
+from __future__ import annotations
+
+import math
+
+from inception_jax.study.costs import CostRow
+from inception_jax.study.definition import Question
+from inception_jax.study.tables import ArmRow, QuestionRow
+
+NONE = "–"
+
+
+def points(value: float, sign: bool = False) -> str:
+    """A fraction as percent or percentage points, to two decimals: 0.0123 -> "+1.23"."""
+    if not math.isfinite(value):
+        return NONE
+    return f"{100 * value:{'+' if sign else ''}.2f}".replace("-", "−")
+
+
+def accuracy(row: ArmRow) -> str:
+    """Mean +- sd in percent."""
+    if row.n == 0:
+        return NONE
+    return points(row.mean) if row.n == 1 else f"{points(row.mean)} ± {points(row.sd)}"
+
+
+def averaged(row: ArmRow) -> str:
+    """The same of the averaged parameters."""
+    if not math.isfinite(row.ema):
+        return NONE
+    spread = f" ± {points(row.ema_sd)}" if math.isfinite(row.ema_sd) else ""
+    return points(row.ema) + spread
+
+
+def probability(value: float) -> str:
+    """A p value to two digits."""
+    if not math.isfinite(value):
+        return NONE
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def count(value: float | None) -> str:
+    """A large count with its unit: 5713216096 -> "5.713 G"."""
+    if value is None:
+        return NONE
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            scaled = value / size
+            return f"{scaled:.{max(0, 3 - len(str(int(scaled))))}f} {unit}"
+    return str(int(value))
+
+
+def params(row: ArmRow) -> str:
+    """Parameters of an arm."""
+    return count(row.cost.params if row.cost else None)
+
+
+def macs(row: ArmRow) -> str:
+    """Multiply-adds of an arm, for one image."""
+    return count(row.cost.macs if row.cost else None)
+
+
+def difference(row: QuestionRow) -> str:
+    """The mean difference in points."""
+    return points(row.comparison.mean, sign=True) if row.comparison else NONE
+
+
+def interval(row: QuestionRow) -> str:
+    """The 95 % interval in points."""
+    if row.comparison is None:
+        return NONE
+    low, high = row.comparison.low, row.comparison.high
+    return f"[{points(low, sign=True)}, {points(high, sign=True)}]"
+
+
+def rule(question: Question) -> str:
+    """The decision rule in a few words."""
+    if question.direction == "equivalent":
+        return f"equivalent within ±{points(question.margin or 0)}"
+    if question.margin:
+        worse = "worse" if question.direction == "greater" else "more"
+        return f"at most {points(question.margin)} {worse}"
+    return question.direction
+
+
+def why(row: CostRow) -> str:
+    """Why a contradicted cost claim parts from the paper; "" elsewhere."""
+    return row.claim.why if row.verdict == "contradicted" else ""
+
+
+def ours(row: CostRow) -> str:
+    """Our count of a cost claim."""
+    if not row.ours:
+        return NONE
+    if row.claim.quantity == "counted":
+        return row.claim.form.format(*row.ours)
+    if row.claim.quantity == "ratio":
+        return ", ".join(f"{value:.2f}×" for value in row.ours)
+    kind = "saved" if row.claim.quantity == "saving" else "apart"
+    return ", ".join(f"{100 * value:.1f} %" for value in row.ours) + f" {kind}"

@@ -1,0 +1,162 @@
+"""Several processes as one run: how they find each other, and what they have to agree on.
+
+Every process runs the same program on its own share of the data; the state is the same on all.
+Only the first process touches the workdir, so that no shared disk is needed.
+"""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from inception_jax import errors
+
+#: Steps between two meetings, at which signals and clocks are compared: each meeting waits for
+#: the device, and a scheduler's grace period is longer than this.
+MEETING = 10
+#: Keys that may differ between the processes of a run, and between a run and its continuation.
+ADDRESS_KEYS = {"coordinator": "", "num_processes": 0, "process_id": -1}
+
+
+def start(config: ConfigDict) -> ConfigDict:
+    """Join the run's other processes, if there are any; must come before the first use of JAX.
+
+    `parallel.coordinator` is HOST:PORT of the first process, with `num_processes` and
+    `process_id` beside it; "auto" lets JAX find all three (SLURM, Open MPI, TPU pods, GKE);
+    "none" is one process. "" is "auto" where the environment tells of several processes.
+
+    Returns:
+        The config without these addresses, equal on all processes.
+
+    Raises:
+        UserError: an address without its other two keys, or processes that do not meet.
+    """
+    parallel = config.parallel
+    address = parallel.coordinator or ("auto" if surrounded() else "none")
+    if address != "none" and not jax.distributed.is_initialized():
+        _join(address, parallel.num_processes, parallel.process_id)
+    result = config.copy_and_resolve_references()
+    result.parallel.update(ADDRESS_KEYS)
+    return result
+
+
+def _join(address: str, count: int, index: int) -> None:
+    if address != "auto" and not 0 <= index < count:
+        raise errors.UserError(
+            f"parallel.coordinator is {address!r}, but parallel.process_id is {index} of "
+            f"parallel.num_processes {count}; give every process its own number from 0"
+        )
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        if address == "auto":
+            jax.distributed.initialize()
+        else:
+            jax.distributed.initialize(address, count, index)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0][:300]
+        raise errors.UserError(
+            f"the processes of this run did not meet ({reason}); check parallel.coordinator, or "
+            "set it to none for a run of one process"
+        ) from error
+
+
+def surrounded() -> bool:
+    """Whether the environment says that this process is one of several (or on a TPU pod)."""
+    value = os.environ.get
+    if value("SLURM_STEP_NODELIST") and value("SLURM_PROCID"):
+        return int(value("SLURM_NTASKS", "1")) > 1
+    if int(value("OMPI_COMM_WORLD_SIZE", "1")) > 1 or value("JAX_COORDINATOR_ADDRESS"):
+        return True
+    if value("MEGASCALE_COORDINATOR_ADDRESS") or "," in value("TPU_WORKER_HOSTNAMES", ""):
+        return True
+    if value("JAX_PLATFORMS", "tpu").split(",")[0] != "tpu":
+        return False
+    has_tpu = glob.glob("/dev/accel*") or glob.glob("/dev/vfio/[0-9]*")
+    return bool(has_tpu) and importlib.util.find_spec("libtpu") is not None
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes."""
+    return jax.process_index() == 0
+
+
+def shard() -> tuple[int, int]:
+    """(index, number) of this process's share of the data."""
+    return jax.process_index(), jax.process_count()
+
+
+def meets(step: int) -> bool:
+    """Whether the processes compare notes after this step; one process always does."""
+    return jax.process_count() == 1 or step % MEETING == 0
+
+
+def largest(value: int) -> int:
+    """The largest of all processes' values, on all of them."""
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    return int(np.max(multihost_utils.process_allgather(np.int32(value))))
+
+
+def total(value: int) -> int:
+    """The sum of all processes' values, on all of them."""
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    return int(np.sum(multihost_utils.process_allgather(np.int32(value))))
+
+
+def from_first(function: Callable[[], Any]) -> Any:
+    """What `function` returns on the first process, JSON-able, on all of them; so too its error.
+
+    Raises:
+        UserError: the function did, on the first process.
+    """
+    if jax.process_count() == 1:
+        return function()
+    message: dict[str, Any] = {}
+    failure: errors.UserError | None = None
+    if is_first():
+        try:
+            message = {"value": function()}
+        except errors.UserError as error:
+            failure = error
+            message = {"error": str(error), "kind": type(error).__name__}
+    message = json.loads(broadcast(json.dumps(message).encode()))
+    if failure is not None:
+        raise failure
+    if "error" in message:
+        raise getattr(errors, message["kind"], errors.UserError)(message["error"])
+    return message["value"]
+
+
+def broadcast(content: bytes) -> bytes:
+    """The first process's bytes on all of them."""
+    from jax.experimental import multihost_utils
+
+    length = int(multihost_utils.broadcast_one_to_all(np.int64(len(content)).astype(np.int32)))
+    mine = np.frombuffer(content, np.uint8) if is_first() else np.zeros(length, np.uint8)
+    return np.asarray(multihost_utils.broadcast_one_to_all(mine)).tobytes()
+
+
+def same_everywhere(tree: Any) -> Any:
+    """The first process's arrays on all of them, bit for bit; shapes and types are the same."""
+    if jax.process_count() == 1:
+        return tree
+
+    def sent(leaf: Any) -> np.ndarray:
+        array = np.asarray(leaf)
+        # as bytes: a sum over processes, which JAX sends by, would turn -0.0 into 0.0
+        return np.frombuffer(broadcast(array.tobytes()), array.dtype).reshape(array.shape)
+
+    return jax.tree.map(sent, tree)

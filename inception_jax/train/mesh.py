@@ -1,0 +1,64 @@
+"""Devices as a one-dimensional mesh over which the batch is split."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from inception_jax import errors
+
+AXIS = "data"
+
+
+def create(config: ConfigDict) -> Mesh:
+    """The mesh of `config.parallel.devices` devices (0 is all of them) along the axis "data".
+
+    Raises:
+        UserError: more devices than there are, or batches that they cannot share evenly.
+    """
+    devices = jax.devices()
+    count = config.parallel.devices or len(devices)
+    if count > len(devices):
+        raise errors.UserError(
+            f"parallel.devices is {count}, but JAX sees {len(devices)} "
+            f"({devices[0].platform}); lower it, or set 0 to use all"
+        )
+    if count < len(devices) and jax.process_count() > 1:
+        raise errors.UserError(
+            f"parallel.devices is {count} of {len(devices)}, but a run of several processes uses "
+            "all of them; set 0"
+        )
+    pieces = count * config.train.accumulate
+    for key, size, parts in (
+        ("data.batch_size", config.data.batch_size, pieces),
+        ("data.eval_batch_size", config.data.eval_batch_size, count),
+    ):
+        if size % parts:
+            raise errors.UserError(
+                f"{key} {size} is not divisible by {parts} ({count} devices"
+                f"{' x train.accumulate' if parts != count else ''}); change one of them"
+            )
+    return Mesh(np.asarray(devices[:count]), (AXIS,))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The same values on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """The first axis divided among the devices."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def put(batch: dict[str, Any], mesh: Mesh) -> dict[str, jax.Array]:
+    """This process's share of a batch as arrays of the whole batch, split over the mesh."""
+    sharding = split(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, np.asarray(values))
+        for name, values in batch.items()
+    }

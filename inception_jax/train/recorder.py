@@ -1,0 +1,165 @@
+"""What a running loop writes down, without ever making the device wait."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from inception_jax import errors
+from inception_jax.train.metrics import MetricsFile
+from inception_jax.train.progress import Progress
+
+#: Steps in flight before the oldest one's metrics are fetched: enough that the device never waits
+#: for the host, few enough that a non-finite loss is seen at once and little memory is held.
+LAG = 2
+
+
+class Recorder:
+    """Averages the metrics of the steps, writes them and stops a run that has diverged."""
+
+    def __init__(
+        self,
+        file: MetricsFile,
+        progress: Progress,
+        config: ConfigDict,
+        *,
+        leaves: Sequence[str] = (),
+        order: Callable[[], Sequence[str]] = lambda: (),
+        last_good: Callable[[], str] = lambda: "none",
+        state: dict[str, Any] | None = None,
+        images_per_second_at_peak: float = 0.0,
+    ) -> None:
+        """A recorder at the start of a run, or where `state` left off.
+
+        Args:
+            file: receives the lines.
+            progress: the line on the screen.
+            config: resolved.
+            leaves: the parameters' paths in the order of the metric `leaf_finite`.
+            order: gives the same paths in the order of the forward pass; called on failure only.
+            last_good: says where the newest checkpoint is.
+            state: of an earlier `state()`.
+            images_per_second_at_peak: if nothing but matrix products took time, at the devices'
+                measured peak; 0 is unknown.
+        """
+        self._at_peak = images_per_second_at_peak
+        state = state or {"window": [], "seconds": 0.0, "timed": [0, 0.0]}
+        self._file, self._progress, self._config = file, progress, config
+        self._leaves, self._order, self._last_good = leaves, order, last_good
+        self._pending: deque[tuple[int, dict[str, jax.Array]]] = deque()
+        self._window: list[dict[str, float]] = list(state["window"])
+        self._start = time.monotonic() - state["seconds"]
+        self._timed: list[float] = list(state["timed"])  # steps and their seconds
+        self._mark: float | None = None
+        self.train_loss = float("nan")
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began, without the time between a kill and the next start."""
+        return time.monotonic() - self._start
+
+    @property
+    def images_per_second(self) -> float:
+        """Of training alone: without compilation, evaluation and checkpoints."""
+        steps, seconds = self._timed
+        return steps * self._config.data.batch_size / seconds if seconds else 0.0
+
+    @property
+    def peak_share(self) -> float:
+        """The speed as a share of what matrix products alone would reach; 0 is unknown."""
+        return self.images_per_second / self._at_peak if self._at_peak else 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint has to keep so that later lines come out the same."""
+        return {"window": self._window, "seconds": self.seconds, "timed": self._timed}
+
+    def push(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        """Take the metrics of a step just dispatched; handle those of `LAG` steps ago.
+
+        Raises:
+            NonFiniteLoss: one of the handled steps has diverged.
+        """
+        self._pending.append((step, metrics))
+        while len(self._pending) > LAG:
+            self._handle(*self._pending.popleft())
+
+    def drain(self) -> None:
+        """Handle everything that was pushed; what follows is not training time."""
+        while self._pending:
+            self._handle(*self._pending.popleft())
+        self._mark = None
+
+    def resume_timing(self) -> None:
+        """Training goes on after an evaluation or a checkpoint."""
+        self._mark = time.monotonic()
+
+    def evaluation(self, step: int, split: str, values: dict[str, float]) -> None:
+        """Write the line of an evaluation."""
+        self._file.write(self._line(step, split) | values | {"seconds": round(self.seconds, 3)})
+
+    def _line(self, step: int, split: str) -> dict[str, Any]:
+        epoch = step / self._config.derived.steps_per_epoch
+        return {"step": step, "epoch": round(epoch, 6), "split": split}
+
+    def _handle(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        fetched = jax.device_get(metrics)
+        now = time.monotonic()
+        if self._mark is not None:
+            self._timed[0] += 1
+            self._timed[1] += now - self._mark
+        self._mark = now
+        finite = fetched.pop("leaf_finite", np.ones(0, bool))
+        values = {name: float(value) for name, value in fetched.items()}
+        self._check(step, values, finite)
+        self._window.append(values)
+        if step % self._config.train.log_every_steps == 0 or step == self._config.derived.steps:
+            self._flush(step)
+        epoch = step / self._config.derived.steps_per_epoch
+        speed = self.images_per_second
+        share = {"peak_share": self.peak_share} if self._at_peak else {}
+        self._progress.update(step, epoch, images_per_second=speed, **values, **share)
+
+    def _flush(self, step: int) -> None:
+        means = {
+            name: sum(values[name] for values in self._window) / len(self._window)
+            for name in self._window[0]
+        }
+        means["learning_rate"] = self._window[-1].get("learning_rate", 0.0)
+        times = {
+            "images_per_second": round(self.images_per_second, 2),
+            "seconds": round(self.seconds, 3),
+        }
+        if self._at_peak:
+            times["peak_share"] = round(self.peak_share, 4)
+        self._file.write(self._line(step, "train") | means | times)
+        self.train_loss = means["loss"]
+        self._window = []
+
+    def _check(self, step: int, values: dict[str, float], finite: np.ndarray) -> None:
+        if np.isfinite(values["loss"]) and finite.all():
+            return
+        what = (
+            f"loss became {values['loss']}"
+            if not np.isfinite(values["loss"])
+            else "gradient is not finite"
+        )
+        raise errors.NonFiniteLoss(
+            f"{what} at step {step}{self._where(finite)}; last good checkpoint: "
+            f"{self._last_good()}; lower optim.learning_rate or set optim.clip_norm"
+        )
+
+    def _where(self, finite: np.ndarray) -> str:
+        """Of the layers with a non-finite gradient, the one that the backward pass meets first."""
+        bad = {name for name, good in zip(self._leaves, finite, strict=False) if not good}
+        if not bad:
+            return ""
+        first = next((name for name in reversed(self._order()) if name in bad), min(bad))
+        if len(bad) == len(self._leaves):
+            return " (the gradient of every layer is not finite)"
+        return f" (first in the gradient of {first}; {len(bad)} of {len(self._leaves)} parameters)"

@@ -1,0 +1,87 @@
+"""`inception-jax weights` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from inception_jax import train, weights
+from inception_jax.cli import main
+from tests.weights import writers
+from tests.weights.helpers import tensors
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("imported")
+    writers.checkpoint_v2(folder / "model.ckpt", tensors("slim"))
+    assert main(["weights", "import", "slim", f"{folder}/model.ckpt", f"{folder}/run"]) == 0
+    return folder
+
+
+def test_import_makes_a_run_and_prints_its_rules(imported, capsys):
+    again = imported / "again"
+    words = ["weights", "import", "slim", str(imported / "model.ckpt"), str(again)]
+    assert main([*words, "--aux", "drop"]) == 0
+    out = capsys.readouterr().out
+    assert "average pooling: does not count its padding" in out
+    assert "batch norm: without gamma, epsilon 0.001, decay 0.9997" in out
+    assert "input: RGB in [-1, 1]" in out
+    assert "23,817,352 parameters, auxiliary heads: none" in out
+    assert main(words) == 1
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_an_imported_run_opens_like_a_trained_one(imported):
+    config, model, variables = train.from_workdir(imported / "run")
+    assert model.options.aux.sites == ("Mixed_6e",)
+    assert not model.options.count_include_pad
+    assert (config.data.image_size, config.data.eval_crop) == (299, 0.875)
+    given = tensors("slim")["InceptionV3/Mixed_5b/Branch_0/Conv2d_0a_1x1/weights"]
+    kernel = variables["params"]["Mixed_5b"]["branch0_conv0"]["kernel"]
+    np.testing.assert_array_equal(kernel, given)
+    assert json.loads((imported / "run/result.json").read_text())["weights"]["source"]
+
+
+def test_export_gives_the_file_back(imported, capsys):
+    out = imported / "back.safetensors"
+    assert main(["weights", "export", "slim", str(imported / "run"), str(out)]) == 0
+    assert "388 tensors" in capsys.readouterr().out
+    from inception_jax.weights import files
+
+    back, given = files.read(out), tensors("slim")
+    assert set(back) == set(given)
+    assert all(back[name].tobytes() == given[name].tobytes() for name in given)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["import", "torchvison", "a.pth", "out"], 2, "did you mean 'torchvision'"),
+        (["import", "torchvision", "nowhere.pth", "out"], 1, "no file of weights at nowhere.pth"),
+        (["import", "keras", "a.h5", "out", "--network", "googlenet"], 2, "unknown network"),
+        (["export", "torchvision", "nowhere", "out.safetensors"], 1, "no finished run"),
+        (["import", "torchvision", "a.pth", "out", "--num-classes", "0"], 2, "at least 1"),
+        (["imprt", "torchvision", "a.pth", "out"], 2, "invalid choice"),
+    ],
+)
+def test_mistakes_are_one_line(words, code, message, capsys):
+    if "imprt" in words:  # argparse ends the program itself
+        with pytest.raises(SystemExit, match=str(code)):
+            main(["weights", *words])
+    else:
+        assert main(["weights", *words]) == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_weights_of_another_network_are_one_line(imported, tmp_path, capsys):
+    weights.write(tmp_path / "g.npz", tensors("torchvision", "googlenet"))
+    words = ["weights", "import", "torchvision", str(tmp_path / "g.npz"), str(tmp_path / "out")]
+    assert main(words) == 1
+    assert "bn_googlenet of torchvision" in capsys.readouterr().err
+    assert main([*words, "--network", "googlenet", "--aux", "drop"]) == 0
+    assert "6,624,904 parameters" in capsys.readouterr().out

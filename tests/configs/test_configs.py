@@ -1,0 +1,73 @@
+"""The configs of the paper: every value that the paper prints, and what one row changes."""
+
+from __future__ import annotations
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from inception_jax import config as config_lib
+from inception_jax import errors, models
+
+LADDER = [
+    "inception_v2", "inception_v2_rmsprop", "inception_v2_label_smoothing",
+    "inception_v2_factorized_7x7", "inception_v3",
+]  # fmt: skip
+ROWS = ["googlenet", "bn_googlenet", "bn_inception", *LADDER]
+
+
+def load(text: str):
+    return config_lib.load_file(f"configs/{text}")
+
+
+def test_the_recipe_as_printed():
+    config = load("imagenet.py")
+    optim = config.optim
+    assert (optim.name, optim.rms_decay, optim.epsilon) == ("rmsprop", 0.9, 1.0)
+    assert (optim.learning_rate, optim.decay_rate, optim.decay_epochs) == (0.045, 0.94, 2.0)
+    assert (optim.schedule, optim.warmup_epochs, optim.clip_norm) == ("exponential", 0.0, 2.0)
+    assert (config.loss.label_smoothing, config.train.epochs) == (0.1, 100.0)
+    assert config.data.batch_size == 50 * config.model.bn_group == 50 * 32
+    assert config_lib.resolve(config, 1_281_167).derived.steps == 80_000
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_is_a_network_that_builds(row):
+    config = load(f"table3.py:{row}")
+    assert config_lib.from_json(config_lib.to_json(config)) == config
+    model = models.from_config(config.model, 1000)
+    size = config.data.image_size
+    assert size == model.network.image_size
+    image = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
+    outputs, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), image)
+    assert len(outputs.aux) == len(config.model.aux.sites)
+
+
+def test_each_step_of_the_ladder_is_one_change():
+    flat = [config_lib.keys(load(f"table3.py:{row}")) for row in LADDER]
+    changes = [
+        {key: new[key] for key in new if new[key] != old[key]}
+        for old, new in itertools.pairwise(flat)
+    ]
+    assert changes == [
+        {"optim.name": "rmsprop"},
+        {"loss.label_smoothing": 0.1},
+        {"model.name": "inception_v3_paper"},
+        {"model.aux.dense_batch_norm": True},
+    ]
+
+
+def test_bn_auxiliary_is_the_layer_over_the_whole_grid():
+    for row, layers in (("inception_v2", ["conv0"]), ("inception_v3", ["conv0", "conv1"])):
+        model = models.from_config(load(f"table3.py:{row}").model, 10)
+        image = jax.ShapeDtypeStruct((1, 299, 299, 3), jnp.float32)
+        variables = jax.eval_shape(model.init, jax.random.key(0), image)
+        assert list(variables["batch_stats"]["AuxLogits_Mixed_6e"]) == layers
+
+
+def test_last_row_is_the_default_and_a_wrong_one_names_the_nearest():
+    assert load("table3.py") == load("table3.py:inception_v3")
+    with pytest.raises(errors.UsageError, match="did you mean 'inception_v2_rmsprop'"):
+        load("table3.py:inception_v2_rmsprob")

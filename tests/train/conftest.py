@@ -1,0 +1,8 @@
+"""Makes the stand-ins of this folder and of the data's importable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "data")]

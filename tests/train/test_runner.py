@@ -1,0 +1,267 @@
+"""Whole runs on `digits`, most of them with a stand-in network that compiles quickly."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from standin import Network
+
+import inception_jax
+from inception_jax import config as configs
+from inception_jax import errors, train
+from inception_jax.train import checkpoint, metrics, runner, state
+
+RECIPE = {
+    "data.name": "digits", "data.image_size": 8, "data.batch_size": 64,
+    "data.eval_batch_size": 100, "data.augment": "shift_flip", "train.epochs": 2.0,
+    "train.log_every_steps": 7, "train.checkpoint_every_steps": 10, "optim.ema_decay": 0.99,
+    "optim.name": "adamw", "optim.learning_rate": 0.03, "loss.label_smoothing": 0.1,
+}  # fmt: skip
+
+
+def make_config(**overrides):
+    return configs.apply(
+        configs.default(), RECIPE | {k.replace("__", "."): v for k, v in overrides.items()}
+    )
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+def die_at(monkeypatch, step):
+    """The data of `step` never arrives."""
+    real = runner.data.train_iterator
+
+    class Iterator:
+        def __init__(self, *args, **kwargs):
+            self._inner = real(*args, **kwargs)
+
+        def __next__(self):
+            if self._inner.get_state()["step"] == step - 1:
+                raise Killed
+            return next(self._inner)
+
+        def __getattr__(self, name):
+            return getattr(self._inner, name)
+
+    monkeypatch.setattr(runner.data, "train_iterator", Iterator)
+
+
+def untimed(path):
+    return [
+        {k: v for k, v in record.items() if k not in metrics.TIME_FIELDS}
+        for record in metrics.read(path / "metrics.jsonl")
+    ]
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch):
+    monkeypatch.setattr(
+        runner.models, "from_config", lambda config, classes: Network(dropout=0.2, classes=classes)
+    )
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """(workdir, result) of a run that nothing happened to."""
+    workdir = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            runner.models,
+            "from_config",
+            lambda config, classes: Network(dropout=0.2, classes=classes),
+        )
+        return workdir, train.run(make_config(), workdir, progress=False)
+
+
+def test_a_finished_run_has_every_file_and_field(unbroken):
+    workdir, result = unbroken
+    assert json.loads((workdir / "result.json").read_text()) == result
+    assert {
+        "config", "metrics", "steps", "params_sha256", "seconds", "versions", "commit", "started",
+        "finished", "machine",
+    } <= set(result)  # fmt: skip
+    assert result["steps"] == 2 * (result["data"]["sizes"]["train"] // 64)
+    assert result["versions"]["inception_jax"] == inception_jax.__version__
+    assert set(result["versions"]) >= {"jax", "jaxlib", "flax", "optax", "numpy", "python"}
+    assert {
+        "test_top1", "test_top5", "test_loss", "test_ema_top1", "train_loss", "images_per_second",
+    } <= set(result["metrics"])  # fmt: skip
+    assert result["metrics"]["images_per_second"] > 0
+    assert (workdir / "config.json").is_file()
+
+
+def test_it_learns(unbroken):
+    assert unbroken[1]["metrics"]["test_top1"] > 0.25  # chance is 0.1
+
+
+def test_predictions_are_those_of_the_reported_accuracy(unbroken):
+    workdir, result = unbroken
+    with np.load(workdir / "predictions.npz") as found:
+        assert len(found["label"]) == result["data"]["sizes"]["test"]
+        top1 = (found["label"] == found["prediction"]).mean()
+    assert result["metrics"]["test_top1"] == pytest.approx(top1, abs=1e-12)
+
+
+def test_metrics_have_a_line_a_period(unbroken):
+    workdir, result = unbroken
+    records = untimed(workdir)
+    steps = result["steps"]
+    assert [r["step"] for r in records if r["split"] == "train"] == sorted(
+        {*range(7, steps + 1, 7), steps}
+    )
+    assert [r["epoch"] for r in records if r["split"] == "test"] == [1.0, 2.0]
+    last = [r for r in records if r["split"] == "test"][-1]
+    assert last["top1"] == result["metrics"]["test_top1"]
+
+
+def test_the_same_seed_gives_the_same_bits(unbroken, tmp_path):
+    again = train.run(make_config(), tmp_path / "again", progress=False)
+    assert again["params_sha256"] == unbroken[1]["params_sha256"]
+    assert untimed(tmp_path / "again") == untimed(unbroken[0])
+
+
+@pytest.mark.parametrize("step", [4, 17, 35])  # before, between and after checkpoints
+def test_a_killed_run_ends_as_an_unbroken_one(unbroken, tmp_path, monkeypatch, step):
+    with monkeypatch.context() as patch:
+        die_at(patch, step)
+        with pytest.raises(Killed):
+            train.run(make_config(), tmp_path, progress=False)
+    assert not (tmp_path / "result.json").exists()
+    result = train.run(make_config(), tmp_path, progress=False)
+    assert result["params_sha256"] == unbroken[1]["params_sha256"]
+    assert untimed(tmp_path) == untimed(unbroken[0])
+    same = {"images_per_second"}
+    for name, value in unbroken[1]["metrics"].items():
+        assert name in same or result["metrics"][name] == value
+    one, other = (np.load(folder / "predictions.npz") for folder in (tmp_path, unbroken[0]))
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_run_goes_on_past_a_damaged_checkpoint(unbroken, tmp_path, monkeypatch, caplog):
+    with monkeypatch.context() as patch:
+        die_at(patch, 27)
+        with pytest.raises(Killed):
+            train.run(make_config(), tmp_path, progress=False)
+    for file in (tmp_path / "checkpoints" / "20" / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    with caplog.at_level(logging.WARNING, "inception_jax.train.checkpoint"):
+        result = train.run(make_config(), tmp_path, progress=False)
+    assert "checkpoint of step 20 cannot be read" in caplog.text
+    assert result["params_sha256"] == unbroken[1]["params_sha256"]
+
+
+def test_sigterm_saves_and_says_so(unbroken, tmp_path, monkeypatch):
+    real = checkpoint.Checkpoints.due
+
+    def due(self, step):
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.Checkpoints, "due", due)
+        with pytest.raises(errors.Interrupted, match=r"SIGTERM after step 7 of") as caught:
+            train.run(make_config(), tmp_path, progress=False)
+    assert caught.value.exit_code == 75
+    assert (tmp_path / "checkpoints" / "7").is_dir()
+    result = train.run(make_config(), tmp_path, progress=False)
+    assert result["params_sha256"] == unbroken[1]["params_sha256"]
+
+
+def test_a_finished_run_is_not_run_again(unbroken, monkeypatch):
+    monkeypatch.setattr(runner.data, "load", None)
+    assert train.run(make_config(), unbroken[0], progress=False) == unbroken[1]
+
+
+@pytest.mark.parametrize("kept", ["result.json", "config.json"])
+def test_another_configs_folder_is_refused(unbroken, tmp_path, kept):
+    (tmp_path / kept).write_text((unbroken[0] / kept).read_text())
+    with pytest.raises(errors.UserError, match=r"optim.learning_rate \(0.03 there, 0.5 here\)"):
+        train.run(make_config(optim__learning_rate=0.5), tmp_path, progress=False)
+
+
+def test_variables_come_back(unbroken):
+    workdir, result = unbroken
+    config, model, variables = train.from_workdir(workdir)
+    assert configs.to_json(config) == configs.to_json(make_config())
+    assert state.digest(variables) == result["params_sha256"]
+    outputs = model.apply(variables, np.zeros((1, 8, 8, 1), np.float32), train=False)
+    assert outputs.logits.shape == (1, 10)
+    averages = train.from_workdir(workdir, ema=True)[2]
+    assert jax.tree.structure(averages) == jax.tree.structure(variables)
+    assert state.digest(averages) != result["params_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "no .*variables.msgpack"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is damaged"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\x00"), "is damaged"),
+    ],
+)
+def test_damaged_variables_are_noticed(unbroken, tmp_path, damage, message):
+    for name in ("result.json", "variables.msgpack"):
+        (tmp_path / name).write_bytes((unbroken[0] / name).read_bytes())
+    damage(tmp_path / "variables.msgpack")
+    with pytest.raises(errors.UserError, match=message):
+        train.from_workdir(tmp_path)
+
+
+def test_an_unfinished_folder_has_no_variables(tmp_path):
+    with pytest.raises(errors.UserError, match="no finished run"):
+        train.from_workdir(tmp_path)
+
+
+def test_a_diverging_run_stops_without_a_result(tmp_path):
+    wild = make_config(optim__name="sgd", optim__learning_rate=1e30, optim__warmup_epochs=0.0)
+    with pytest.raises(errors.NonFiniteLoss, match=r"at step \d+.*last good checkpoint: none"):
+        train.run(wild, tmp_path, progress=False)
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_short_run_writes_no_checkpoint(tmp_path):
+    short = make_config(train__checkpoint_every_steps=0, train__max_steps=3)
+    result = train.run(short, tmp_path, progress=False)
+    assert result["steps"] == 3
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_validation_split_is_reported_too(tmp_path):
+    split = make_config(data__validation_fraction=0.1, train__max_steps=3, optim__ema_decay=0.0)
+    scores = train.run(split, tmp_path, progress=False)["metrics"]
+    assert {"validation_top1", "validation_loss", "test_top1"} <= set(scores)
+    assert not [name for name in scores if "ema" in name]
+
+
+def test_too_many_devices_is_one_line(tmp_path):
+    with pytest.raises(errors.UserError, match=r"parallel.devices is 64, but JAX sees"):
+        train.run(make_config(parallel__devices=64), tmp_path, progress=False)
+
+
+def test_batches_that_the_devices_cannot_share_are_refused(tmp_path):
+    with pytest.raises(errors.UserError, match=r"data.batch_size 63 is not divisible by 2"):
+        train.run(make_config(data__batch_size=63), tmp_path, progress=False)
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.UserError, match="cannot make"):
+        train.run(make_config(), tmp_path / "file" / "run", progress=False)
+
+
+def test_importing_train_loads_no_jax():
+    code = "import sys, inception_jax.train; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
