@@ -72,7 +72,7 @@ def test_a_step_that_is_there_is_not_written_again(tmp_path, start):
 
 def test_an_unknown_metric_is_one_line(tmp_path):
     with pytest.raises(errors.UsageError, match=r"did you mean 'top1'"):
-        best.Best(tmp_path, "top", "validation", 0)
+        best.Best(tmp_path, "top_1", "validation", 0)
 
 
 def read_events(folder):
