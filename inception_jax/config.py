@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import inspect
 import json
 import math
 from collections.abc import Mapping
@@ -137,7 +138,10 @@ def _convert(key: str, value: Any, current: Any) -> Any:
         return str(value)
     if wanted is tuple:
         read = _read(value)
-        return (read,) if isinstance(read, str) and read else tuple(read)
+        items = [read] if isinstance(read, str) and read else read
+        if isinstance(items, list | tuple | str):
+            return _items(key, list(items), current)
+        raise errors.UsageError(f"config key {key!r} expects a list, got {value!r}")
     read = _read(value.lower() if isinstance(value, str) else value)
     if wanted is bool and isinstance(read, bool):
         return read
@@ -147,6 +151,16 @@ def _convert(key: str, value: Any, current: Any) -> Any:
     if wanted is int and is_number and float(read).is_integer():
         return int(read)
     raise errors.UsageError(f"config key {key!r} expects {wanted.__name__}, got {value!r}")
+
+
+def _items(key: str, items: list[Any], current: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A list of numbers as long as the default's, or a list of words."""
+    if current and isinstance(current[0], float):
+        numbers = all(isinstance(i, int | float) and not isinstance(i, bool) for i in items)
+        if not numbers or len(items) != len(current):
+            raise errors.UsageError(f"config key {key!r} expects {len(current)} numbers: {items!r}")
+        return tuple(map(float, items))
+    return tuple(map(str, items))
 
 
 def resolve(config: ConfigDict, train_examples: int) -> ConfigDict:
@@ -182,12 +196,7 @@ def resolve(config: ConfigDict, train_examples: int) -> ConfigDict:
 
 # key -> (lowest, highest) value that makes sense; an open end is infinity
 _RANGES: dict[str, tuple[float, float]] = {
-    "model.width": (1e-3, math.inf),
-    "model.dropout": (0, 0.999),
-    "model.aux.dropout": (0, 0.999),
-    "model.bn_group": (0, math.inf),
-    "model.bn_decay": (0, 1),
-    "model.bn_epsilon": (0, math.inf),
+    "seed": (0, 2**31 - 1),
     "data.image_size": (1, 10_000),
     "data.batch_size": (1, math.inf),
     "data.eval_batch_size": (1, math.inf),
@@ -225,7 +234,7 @@ def _check(config: ConfigDict, train_examples: int) -> None:
     values = keys(config)
     for key, (low, high) in _RANGES.items():
         if not low <= values[key] <= high:
-            raise errors.UserError(
+            raise errors.UsageError(
                 f"config key {key!r} must be between {low:g} and {high:g}, got {values[key]!r}"
             )
     batch = config.data.batch_size
@@ -290,14 +299,28 @@ def load_file(path: str) -> ConfigDict:
     module = load_module(file)
     if not hasattr(module, "get_config"):
         raise errors.UsageError(f"{file} has no get_config(); see configs/mnist5k.py")
-    return module.get_config(argument) if argument else module.get_config()
+    if not argument:
+        return module.get_config()
+    if not inspect.signature(module.get_config).parameters:
+        raise errors.UsageError(f"{file} takes no argument, got {argument!r}; leave it out")
+    return module.get_config(argument)
 
 
 def load_module(file: Path) -> Any:
-    """The Python file as a module, without making its folder importable."""
+    """The Python file as a module, without making its folder importable.
+
+    Raises:
+        UsageError: it is no Python file, or fails when it is read.
+    """
     spec = importlib.util.spec_from_file_location(f"_inception_jax_file_{file.stem}", file)
-    assert spec is not None
-    assert spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise errors.UsageError(f"{file} is not a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except errors.UserError:
+        raise
+    except Exception as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise errors.UsageError(f"cannot read {file}{where}: {error}") from error
     return module

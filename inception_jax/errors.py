@@ -37,6 +37,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
         known: every name that would have been right.
     """
     choices = sorted(known)
+    if not choices:
+        return UsageError(f"unknown {kind} {name!r}: there are none")
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     if near:
         return UsageError(f"unknown {kind} {name!r}; did you mean {near[0]!r}?")

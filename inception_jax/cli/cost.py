@@ -84,6 +84,8 @@ def parse_network(text: str) -> tuple[str, dict[str, Any]]:
         owner = overrides
         for step in path[:-1]:
             owner = owner.setdefault(step, {})
+            if not isinstance(owner, dict):
+                raise errors.UsageError(f"{part!r} in {text!r}: {step!r} has a value already")
         owner[path[-1]] = _value(path, value)
     return name, overrides
 
@@ -125,7 +127,7 @@ def _table(rows: list[dict[str, Any]], headings: dict[str, str]) -> str:
         return "  ".join(padded).rstrip()
 
     body = [line(cells) for cells in texts]
-    rule = "MAC: one multiply-add of a convolution or dense layer, for one image; FLOPs = 2 MACs."
+    rule = "MAC: a multiply-add of a convolution or dense layer, one image; FLOPs = 2 MACs."
     return "\n".join([line(list(headings.values())), *body, rule])
 
 

@@ -7,6 +7,8 @@ inception-jax data prepare photos
 from __future__ import annotations
 
 import argparse
+import shutil
+import textwrap
 
 from inception_jax import config as config_lib
 from inception_jax import errors
@@ -27,8 +29,11 @@ def run(args: argparse.Namespace) -> None:
 
     if args.action == "list":
         names = data.names()
-        width = max(map(len, names))
-        print("\n".join(f"{name:<{width}}  {line}" for name, line in names.items()))
+        indent = " " * (max(map(len, names)) + 2)
+        for name, line in names.items():
+            text = f"{name:<{len(indent)}}{line}"
+            width = shutil.get_terminal_size().columns
+            print(textwrap.fill(text, width, subsequent_indent=indent))
         return
     if args.name is None:
         raise errors.UsageError("which data set? inception-jax data list names them")

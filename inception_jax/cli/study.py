@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--scale",
         choices=SCALES,
         default="default",
-        help="smoke: seconds; default: minutes on a laptop; paper: ImageNet",
+        help="smoke: a minute or so; default: minutes on a laptop; paper: ImageNet",
     )
     parser.add_argument("--launcher", default="local", help="where trials run (default local)")
     parser.add_argument("--jobs", type=int, help="trials at once (default: one a core)")
@@ -59,6 +59,6 @@ def _list() -> None:
 
     for name in definition.names():
         study = definition.load(name)
-        claims = [*(q.claim for q in study.questions), *(c.claim for c in study.costs)]
-        print(f"{name}  ({', '.join(dict.fromkeys(claims))}; data: {study.data})")
-        print(f"  {study.question}")
+        print(f"{name} (data: {study.data}): {study.question}")
+        for claim in (*study.questions, *study.costs):
+            print(f"  {claim.claim:<3} {claim.statement}")

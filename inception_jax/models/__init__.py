@@ -71,6 +71,8 @@ def create(name: str, *, num_classes: int = 1000, **overrides: Any) -> Inception
     """
     from inception_jax.models import network, plan
 
+    if num_classes < 1:
+        raise errors.UsageError(f"num_classes must be at least 1, got {num_classes!r}")
     table, options = _table(name), read(overrides)
     network.check_aux_sites(table, options)
     plan.build(

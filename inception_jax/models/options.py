@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,10 @@ SITES = ("stem", "grid35", "grid17", "grid8", "reduction")
 
 @dataclasses.dataclass(frozen=True)
 class Factorize:
-    """How the n x n convolutions of one site are factorized (section 3 of the paper)."""
+    """How the n x n convolutions of one site are factorized (section 3 of the paper).
+
+    Activation and filters between the factors also hold for a factorization of the network's own.
+    """
 
     strategy: str = ""  # a name of `models.strategies()`; "" is the network's own
     activation: str = "relu"  # between the factors: "relu" | "linear" (Fig. 2)
@@ -88,29 +92,78 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+# name -> (lowest, highest) value that makes sense; an open end is infinity
+RANGES: dict[str, tuple[float, float]] = {
+    "width": (1e-3, math.inf),
+    "stem_stride": (0, 4),
+    "grid17_kernel": (0, 99),
+    "min_kernel": (2, 99),
+    "dropout": (0, 0.999),
+    "bn_group": (0, math.inf),
+    "bn_decay": (0, 1),
+    "bn_epsilon": (0, math.inf),
+}
+
+
 def read(overrides: Mapping[str, Any]) -> Options:
     """Options from keyword overrides; a site's value may be just a strategy's name.
 
     Raises:
-        UsageError: an option or a choice that does not exist; names the nearest.
+        UsageError: an option or a choice that does not exist (names the nearest), or a value of
+            the wrong type or out of its range.
     """
     return _fill(Options(), overrides)
 
 
-def _fill(default: Any, values: Mapping[str, Any]) -> Any:
+def _fill(default: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     known = {field.name for field in dataclasses.fields(default)}
     changed: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise errors.unknown("model option", name, known)
+            raise errors.unknown("model option", prefix + name, {prefix + key for key in known})
         current = getattr(default, name)
-        if isinstance(current, Factorize) and isinstance(value, str):
-            value = {"strategy": value}
-        if isinstance(current, Aux) and not isinstance(value, Mapping):
-            value = {"sites": (value,) if isinstance(value, str) else tuple(value)}
-        if dataclasses.is_dataclass(current) and isinstance(value, Mapping):
-            value = _fill(current, value)
-        if name in CHOICES and value not in CHOICES[name]:
-            raise errors.unknown(name, str(value), CHOICES[name])
-        changed[name] = tuple(value) if isinstance(current, tuple) else value
+        if dataclasses.is_dataclass(current):
+            changed[name] = _fill(current, _as_mapping(prefix + name, value, current), name + ".")
+        else:
+            changed[name] = _checked(prefix, name, value, current)
     return dataclasses.replace(default, **changed)
+
+
+def _as_mapping(name: str, value: Any, current: Any) -> Mapping[str, Any]:
+    """A group's choices; a site's strategy and the blocks with heads may stand for themselves."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(current, Factorize) and isinstance(value, str):
+        return {"strategy": value}
+    if isinstance(current, Aux) and isinstance(value, str | list | tuple):
+        return {"sites": value}
+    fields = ", ".join(field.name for field in dataclasses.fields(current))
+    raise errors.UsageError(f"model option {name!r} is a group of {fields}; got {value!r}")
+
+
+def _checked(prefix: str, name: str, value: Any, current: Any) -> Any:
+    if isinstance(current, tuple):
+        items = (value,) if isinstance(value, str) else value
+        if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
+            return tuple(items)
+    elif isinstance(current, float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return _in_range(prefix, name, float(value))
+    elif isinstance(current, str):
+        if name in CHOICES and value not in CHOICES[name]:
+            raise errors.unknown(prefix + name, str(value), CHOICES[name])
+        if isinstance(value, str):
+            return value
+    elif type(value) is type(current):  # an int is no bool, nor the other way round
+        return value if isinstance(value, bool) else _in_range(prefix, name, value)
+    kind = type(current).__name__
+    raise errors.UsageError(f"model option {prefix + name!r} expects {kind}, got {value!r}")
+
+
+def _in_range(prefix: str, name: str, value: float) -> float:
+    low, high = RANGES[name]
+    if not low <= value <= high:
+        raise errors.UsageError(
+            f"model option {prefix + name!r} must be between {low:g} and {high:g}, got {value!r}"
+        )
+    return value

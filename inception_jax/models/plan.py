@@ -208,14 +208,14 @@ def _plan_layer(
             ConvUnit(name, (1, 1), scaled(filters), (layer.stride, layer.stride), layer.padding),
         )
     choice: Factorize = getattr(options.factorization, site)
-    chosen = bool(choice.strategy) and n >= choice.min_kernel
+    chosen = n >= choice.min_kernel
     mid = {
         "table": scaled(layer.mid or filters),
         "out": scaled(filters),
         "geometric": factorization.geometric_mid(channels, scaled(filters)),
     }[choice.mid_filters if chosen else "table"]
     chain = factorization.factorize(
-        choice.strategy if chosen else layer.strategy,
+        choice.strategy if chosen and choice.strategy else layer.strategy,
         n,
         scaled(filters),
         mid=mid,

@@ -132,7 +132,11 @@ def read_measures(root: Path) -> dict[str, tuple[float, ...]]:
     """What `count` kept of the claims' measures."""
     held = store.read_json(root / store.COSTS_FILE)
     found = held.get(_MEASURES) if isinstance(held, dict) else None
-    return {name: tuple(values) for name, values in (found or {}).items()}
+    return {
+        name: tuple(values)
+        for name, values in (found.items() if isinstance(found, dict) else ())
+        if isinstance(values, list) and all(isinstance(value, int | float) for value in values)
+    }
 
 
 def read(root: Path) -> dict[str, ArmCost]:

@@ -131,6 +131,8 @@ class Study:
         overrides: of every arm, before the arm's own.
         metric: key of `result.json`'s metrics that the questions are about, fixed in advance.
         seeds: number of seeds; seed i of every arm shares data order and augmentation.
+        planned_seeds: what `seeds` was before the first result; kept by the study's folder.
+        memory_gb: what one trial needs at its peak.
         fairness: why this is a fair miniature of the paper's experiment, and where it is not.
         differs: what differs from the paper's set-up.
     """
@@ -147,6 +149,8 @@ class Study:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     metric: str = "test_top1"
     seeds: int = 8
+    planned_seeds: int = 0
+    memory_gb: float = 1.5
     fairness: str = ""
     differs: str = ""
 

@@ -38,6 +38,7 @@ class Local:
     def __init__(
         self,
         jobs: int | None = None,
+        memory_gb: float = 1.5,
         command: Sequence[str] = TRIAL_COMMAND,
         time_limit: float | None = None,
     ) -> None:
@@ -45,10 +46,11 @@ class Local:
 
         Args:
             jobs: how many trials at once; None is what the machine serves best.
+            memory_gb: what one trial needs at its peak.
             command: the trial's command line; the trial's folder is appended.
             time_limit: seconds after which an attempt is ended and counts as failed.
         """
-        self._slots, self._reason = machine.plan(jobs)
+        self._slots, self._reason = machine.plan(jobs, memory_gb)
         self._command = tuple(command)
         self._time_limit = time_limit
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-# What a small study's trial needs at its peak, GB: the interpreter with jax, and the training.
-TRIAL_MEMORY_GB = 1.5
-
 _ONE_CORE_FLAGS = {
     "--xla_force_host_platform_device_count": "1",
     "--xla_cpu_multi_thread_eigen": "false",
@@ -41,7 +38,7 @@ class Slot:
     """The share of the machine that one trial gets.
 
     Attributes:
-        cores: ids of its processor cores; empty is all of them.
+        cores: ids of its processor cores; empty where they cannot be told apart.
         device: index of its GPU; None where it computes on its cores.
     """
 
@@ -49,12 +46,13 @@ class Slot:
     device: int | None = None
 
 
-def plan(jobs: int | None = None, memory_gb: float = TRIAL_MEMORY_GB) -> tuple[list[Slot], str]:
+def plan(jobs: int | None = None, memory_gb: float = 1.5) -> tuple[list[Slot], str]:
     """The slots of this machine and the reason for the choice.
 
     One trial a GPU where there are GPUs; else one trial a core, each pinned to its own, because
     small networks gain less from a second core than from a second trial. Fewer where the memory
-    would not do; then the cores are shared out.
+    would not do, but never more than a core each: two cores round otherwise than one, and a
+    trial's bits must not depend on how many others ran beside it.
 
     Args:
         jobs: how many at once, where the user knows better.
@@ -71,20 +69,11 @@ def plan(jobs: int | None = None, memory_gb: float = TRIAL_MEMORY_GB) -> tuple[l
     wanted = jobs or max(1, len(cores) or os.cpu_count() or 1)
     fitting = max(1, int(available / memory_gb)) if jobs is None else wanted
     count = min(wanted, fitting)
-    share = max(1, len(cores) // count) if cores else 0
-    slots = [_share(cores, index, share) for index in range(count)]
+    slots = [Slot(cores=tuple(cores[i % len(cores) :][:1]) if cores else ()) for i in range(count)]
     limit = f", limited by {available:.0f} GB of free memory" if fitting < wanted else ""
     if gpus:
         return slots, f"{count} at once, as asked for"
-    each = "one core each" if share == 1 else f"{share} cores each" if share else "not pinned"
-    return slots, f"{count} at once, {each}{limit}"
-
-
-def _share(cores: list[int], index: int, share: int) -> Slot:
-    if not cores:
-        return Slot()
-    start = (index * share) % len(cores)
-    return Slot(cores=tuple(cores[start : start + share]))
+    return slots, f"{count} at once, {'one core each' if cores else 'not pinned'}{limit}"
 
 
 def _wants_cpu() -> bool:
@@ -113,8 +102,8 @@ def _available_gb() -> float:
 def environment(slot: Slot, base: Mapping[str, str]) -> dict[str, str]:
     """The environment of a trial in `slot`.
 
-    A trial on one core gets one XLA device and one thread for each library; all share JAX's
-    compilation cache, so that the seeds of an arm compile once.
+    A trial on CPU gets one XLA device and one thread for each library, wherever it runs, so that
+    it gives the same bits; all share JAX's compilation cache: the seeds of an arm compile once.
     """
     result = dict(base)
     result.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilation_cache(base)))
@@ -126,7 +115,7 @@ def environment(slot: Slot, base: Mapping[str, str]) -> dict[str, str]:
         chosen = visible[slot.device] if visible else str(slot.device)
         result["CUDA_VISIBLE_DEVICES"] = chosen
         return result
-    if len(slot.cores) == 1:
+    if not _has_tpu():
         flags = {**tuned_flags(metadata.version("jaxlib")), **_ONE_CORE_FLAGS}
         result["XLA_FLAGS"] = with_flags(base.get("XLA_FLAGS", ""), flags)
         result.update(dict.fromkeys(_THREAD_LIMITS, "1"))

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from inception_jax import errors
 from inception_jax.study import plots, tables, wording
 from inception_jax.study.tables import Summary
 
@@ -88,8 +89,8 @@ NOTES = (
     "adjusted for the number of questions; the verdict follows p after Holm's adjustment over "
     "all questions of this study, so an interval may exclude 0 where the verdict is inconclusive.",
     "p is two-sided against no difference; with a margin, against the margin. Equivalence is "
-    "tested by two one-sided tests. Sign-flip p is an exact permutation test against no "
-    "difference, a second opinion that decides nothing.",
+    "tested by two one-sided tests. Sign-flip p is a permutation test against no difference (exact "
+    "up to 13 pairs), a second opinion that decides nothing.",
     "The smallest detectable effect is the true distance from the null value that this many "
     "seeds, with this spread, would find with 80 % power before Holm's adjustment.",
     "MACs: one multiply-add is 1; convolutions and dense layers, for one image.",
@@ -97,10 +98,13 @@ NOTES = (
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise errors.UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _render(template: str, context: dict[str, Any]) -> str:

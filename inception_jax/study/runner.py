@@ -74,13 +74,15 @@ def run(
         if value is not None and value < 1:
             raise errors.UsageError(f"{option} must be at least 1, got {value}")
     study = definition.load(name, scale, data)
+    if data is not None and data == definition.load(name, scale).data:
+        data = None  # the study's own: the same folder and command as without
     if seeds is not None:
         study = study.with_seeds(seeds)
-    root = Path(workdir) if workdir is not None else default_workdir(name, data, scale)
+    root = Path(workdir) if workdir is not None else default_workdir(study.name, data, scale)
     options = {"workdir": workdir, "data": data, "seeds": seeds}
     options |= {"scale": scale if scale != "default" else None, "jobs": jobs}
     options |= {"launcher": launcher if launcher != "local" else None}
-    chosen = launch.create(launcher, jobs=jobs)
+    chosen = launch.create(launcher, jobs=jobs, memory_gb=study.memory_gb)
     return run_study(study, root, chosen, console or Console(), command(name, options))
 
 
@@ -110,7 +112,12 @@ def run_study(
     """
     again = again or f"inception-jax study {study.name} --workdir {root}"
     with lock.hold(root):
-        study = store.register(root, study)
+        asked, study = study.seeds, store.register(root, study)
+        if study.seeds > asked:
+            console.print(
+                f"{root} holds results of {study.seeds} seeds; going on with {study.seeds}",
+                highlight=False,
+            )
         waiting, done = _jobs(root, study, console)
         failed = _launch(waiting, done, launcher, console, again) if waiting else []
         if done and not waiting:
@@ -154,7 +161,7 @@ def _launch(
     board = Board(console, waiting, done, launcher.slots())
     try:
         with _terminable():
-            _check(waiting, launcher)
+            _check(waiting, launcher, console)
             with board:
                 launcher.launch(waiting, board)
     except KeyboardInterrupt:
@@ -162,7 +169,7 @@ def _launch(
     return board.failures
 
 
-def _check(waiting: Sequence[Job], launcher: Launcher) -> None:
+def _check(waiting: Sequence[Job], launcher: Launcher, console: Console) -> None:
     """Once for each data set among the jobs: a mistake shows once, not in every trial."""
     first: dict[str, Job] = {}
     for job in waiting:
@@ -170,9 +177,15 @@ def _check(waiting: Sequence[Job], launcher: Launcher) -> None:
         key = json.dumps([data[name] for name in ("name", "dir", "options")])
         first.setdefault(key, job)
     for job in first.values():
+        log = job.folder / "log.txt"
+        before = log.stat().st_size if log.exists() else 0
         problem = launcher.check(job)
         if problem:
             raise errors.UserError(problem.removeprefix("error: "))
+        said = log.read_bytes()[before:] if log.exists() else b""
+        for line in said.decode(errors="replace").splitlines():
+            if line.startswith("prepared "):  # with the licence, which the user must get to see
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -42,8 +42,8 @@ class Comparison:
         direction: "greater", "less" or "equivalent".
         margin: as given.
         alpha: level of the test.
-        p_sign_flip: exact two-sided sign-flip permutation test of the mean against 0, a second
-            opinion without a normal distribution in it.
+        p_sign_flip: two-sided sign-flip permutation test of the mean against 0, a second opinion
+            without a normal distribution in it; exact up to 13 pairs, 9,999 draws beyond.
         p_against: equivalence only: two-sided p of lying outside the margin.
     """
 
@@ -140,23 +140,19 @@ def verdict(comparison: Comparison, p: float) -> Verdict:
 def holm(comparisons: Sequence[Comparison | None]) -> list[tuple[float, Verdict]]:
     """Holm-adjusted p and the verdict it gives, for all questions of one study together.
 
-    A question that has no comparison yet (fewer than two pairs) is inconclusive with p = nan and
-    leaves the others' family.
+    A question that has no comparison (fewer than two pairs) is inconclusive with p = nan. It stays
+    in the family, as if its p were 1: a trial that fails must not ease the other questions.
     """
-    present = [comparison for comparison in comparisons if comparison is not None]
-    if not present:
+    if not any(comparisons):
         return [(math.nan, "inconclusive") for _ in comparisons]
     from statsmodels.stats.multitest import multipletests
 
-    adjusted = iter(np.asarray(multipletests([c.decisive_p for c in present], method="holm")[1]))
-    rows: list[tuple[float, Verdict]] = []
-    for comparison in comparisons:
-        if comparison is None:
-            rows.append((math.nan, "inconclusive"))
-        else:
-            p = float(next(adjusted))
-            rows.append((p, verdict(comparison, p)))
-    return rows
+    raw = [1.0 if comparison is None else comparison.decisive_p for comparison in comparisons]
+    adjusted = np.asarray(multipletests(raw, method="holm")[1])
+    return [
+        (math.nan, "inconclusive") if comparison is None else (float(p), verdict(comparison, p))
+        for comparison, p in zip(comparisons, adjusted, strict=True)
+    ]
 
 
 def interval(values: Sequence[float], alpha: float = 0.05) -> tuple[float, float]:
@@ -206,9 +202,16 @@ def _two_sided(mean: float, sd: float, n: int, null: float) -> float:
     if sd == 0:
         if mean == null:
             return 1.0
-        # Two equal differences are often a coincidence of rounded accuracies, three hardly ever.
-        return 0.5 if n == 2 else 0.0
+        return _all_alike(n)
     return float(2 * scipy_stats.t.sf(abs(mean - null) / (sd / math.sqrt(n)), n - 1))
+
+
+def _all_alike(n: int) -> float:
+    """p where all differences are one number: the limit of t, but for two.
+
+    Two equal differences are often a coincidence of rounded accuracies, three hardly ever.
+    """
+    return 0.5 if n == 2 else 0.0
 
 
 def _one_null(partial: Comparison) -> Comparison:
@@ -224,7 +227,7 @@ def _equivalence(partial: Comparison, difference: np.ndarray) -> Comparison:
     assert margin is not None
     inside = abs(partial.mean) < margin
     if partial.sd == 0:
-        p = (0.5 if partial.n == 2 else 0.0) if inside else 1.0
+        p = _all_alike(partial.n) if inside else 1.0
     else:
         from statsmodels.stats.weightstats import ttost_paired
 

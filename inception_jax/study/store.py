@@ -11,6 +11,7 @@ DIR/report.html, ...                rebuilt from the above at any time
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -94,13 +95,14 @@ def register(root: Path, study: Study) -> Study:
 
     Returns:
         The study with as many seeds as were asked for, or as have been finished where that is
-        more: no result that was measured is ever left out of the table.
+        more: no result that was measured is ever left out of the table. The number that was
+        planned before the first result stays with it.
 
     Raises:
         UserError: the folder holds something else.
     """
-    if (root / STUDY_FILE).exists():
-        held = read_study(root)
+    held = read_study(root) if (root / STUDY_FILE).exists() else None
+    if held is not None:
         if definition.identity(held) != definition.identity(study):
             raise errors.UserError(
                 f"{root} holds study {held.name!r} ({_difference(held, study)}); "
@@ -113,7 +115,9 @@ def register(root: Path, study: Study) -> Study:
         for arm, seed in _folders(root)
         if (trial_folder(root, arm, seed) / RESULT_FILE).exists()
     ]
+    planned = held.planned_seeds if held is not None and finished else study.seeds
     joined = study.with_seeds(max([study.seeds, *(seed + 1 for seed in finished)]))
+    joined = dataclasses.replace(joined, planned_seeds=planned)
     write_json(root / STUDY_FILE, definition.to_dict(joined))
     return joined
 

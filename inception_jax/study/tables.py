@@ -92,7 +92,7 @@ def summarise(root: Path) -> Summary:
         questions=_question_rows(study, trials),
         costs=tuple(costs.decide(claim, macs, measures) for claim in study.costs),
         warnings=tuple(_warnings(study, trials)),
-        facts=tuple(_facts(study, trials)),
+        facts=tuple(_facts(root, study, trials)),
     )
 
 
@@ -177,8 +177,14 @@ def _warnings(study: Study, trials: Sequence[Trial]) -> list[str]:
     commits = sorted(_distinct(trials, "commit"))
     if len(commits) > 1:
         found.append(f"The trials come from {len(commits)} commits: {', '.join(commits)}.")
-    if len(_distinct(trials, "versions")) > 1:
-        found.append("The trials ran under more than one set of library versions.")
+    for key, what in (("versions", "set of library versions"), ("machine", "kind of machine")):
+        if len(_distinct(trials, key)) > 1:
+            found.append(f"The trials ran on more than one {what}: their rounding may differ.")
+    if 0 < study.planned_seeds < study.seeds:
+        found.append(
+            f"Extended from {study.planned_seeds} to {study.seeds} seeds after results were there: "
+            "p does not account for having looked."
+        )
     return found + _twins(study, trials)
 
 
@@ -211,7 +217,28 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def _facts(study: Study, trials: Sequence[Trial]) -> list[tuple[str, str]]:
+def _training(root: Path, study: Study, trials: Sequence[Trial]) -> str:
+    """How long and at what rate the arms trained; where arms differ, every value."""
+    shown = {
+        "data.batch_size": "batch {}",
+        "train.epochs": "{} epochs",
+        "optim.name": "{}",
+        "optim.learning_rate": "learning rate {}",
+    }
+    found: dict[str, list[str]] = {key: [] for key in shown}
+    for arm in study.arms:
+        config = store.read_json(store.trial_folder(root, arm.name, 0) / store.CONFIG_FILE)
+        for key, values in found.items():
+            group, _, leaf = key.partition(".")
+            held = config.get(group, {}) if isinstance(config, dict) else {}
+            if leaf in held and str(held[leaf]) not in values:
+                values.append(str(held[leaf]))
+    parts = [shown[key].format(" or ".join(values)) for key, values in found.items() if values]
+    steps = sorted({int(t.record["steps"]) for t in trials if t.state == "done"})
+    return ", ".join([*parts, *([f"{' or '.join(map(str, steps))} steps"] if steps else [])])
+
+
+def _facts(root: Path, study: Study, trials: Sequence[Trial]) -> list[tuple[str, str]]:
     started = sorted(_distinct(trials, "started"))
     finished = sorted(_distinct(trials, "finished"))
     of_trials = [
@@ -219,6 +246,7 @@ def _facts(study: Study, trials: Sequence[Trial]) -> list[tuple[str, str]]:
         ("scale", study.scale),
         ("seeds", str(study.seeds)),
         ("metric", study.metric),
+        ("training", _training(root, study, trials)),
     ]
     rows = [
         *(of_trials if study.arms else []),

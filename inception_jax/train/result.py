@@ -24,6 +24,7 @@ from inception_jax.train import files
 
 FILE = "result.json"
 CONFIG = "config.json"
+CHECKPOINTS = "checkpoints"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -89,12 +90,15 @@ def peak_memory() -> int:
 def existing(workdir: Path, config: ConfigDict) -> dict[str, Any] | None:
     """The result that is already in the folder, or None.
 
+    A run that left neither a result nor a checkpoint holds nothing, whatever its config was: the
+    mistake that ended it can be mended in the same folder.
+
     Raises:
         UserError: the folder is another config's, with the keys that differ.
     """
     for name in (FILE, CONFIG):
         path = workdir / name
-        if not path.is_file():
+        if not path.is_file() or (name == CONFIG and not any(workdir.glob(f"{CHECKPOINTS}/*"))):
             continue
         try:
             content = json.loads(path.read_text())

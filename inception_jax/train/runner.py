@@ -107,8 +107,7 @@ def _prepare(workdir: Path, config: ConfigDict) -> dict[str, Any] | None:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise errors.UserError(f"cannot make {workdir}: {error.strerror or error}") from error
-    if not (workdir / result.CONFIG).is_file():
-        files.write_text(workdir / result.CONFIG, configs.to_json(config) + "\n")
+    files.write_text(workdir / result.CONFIG, configs.to_json(config) + "\n")
     return None
 
 

@@ -15,7 +15,7 @@ from inception_jax import cost, data, errors
 from inception_jax.bench import peak
 from inception_jax.evaluate import accuracy
 from inception_jax.evaluate.accuracy import Scores
-from inception_jax.train import distributed, loop, schedule, signals, state, step
+from inception_jax.train import distributed, loop, result, schedule, signals, state, step
 from inception_jax.train import mesh as meshes
 from inception_jax.train.best import Best
 from inception_jax.train.checkpoint import Checkpoints
@@ -76,7 +76,7 @@ def train(setting: Setting, *, shown: bool, profile: int) -> Trained:
     first = distributed.is_first()
     evaluate = _evaluator(setting)
     checkpoints = Checkpoints(
-        workdir / "checkpoints",
+        workdir / result.CHECKPOINTS,
         keep=config.train.keep_checkpoints,
         every_steps=config.train.checkpoint_every_steps,
         every_seconds=config.train.checkpoint_every_seconds,

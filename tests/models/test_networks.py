@@ -208,7 +208,11 @@ def test_small_network_has_equal_grids_at_constant_compute():
         ("inception_v3", {"stem": "conv5x5"}, "did you mean 'conv7x7'"),
         ("inception_v3", {"grid_reduction": "paralel"}, "did you mean 'parallel'"),
         ("inception_v3", {"factorization": {"grid35": {"activation": "tanh"}}}, "activation"),
-        ("inception_v3", {"factorization": {"grid36": "direct"}}, "did you mean 'grid35'"),
+        (
+            "inception_v3",
+            {"factorization": {"grid36": "direct"}},
+            "did you mean 'factorization.grid35'",
+        ),
     ],
 )
 def test_wrong_choices_name_the_nearest(name, overrides, message):

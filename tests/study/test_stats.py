@@ -139,12 +139,18 @@ def test_holm_matches_a_worked_example():
     # p = 0.01, 0.04, 0.03, 0.005 adjust to 0.03, 0.06, 0.06, 0.02 (Holm 1979's procedure).
     base = study.compare(DRUG_2, DRUG_1)
     questions = [_with_p(base, p) for p in (0.01, 0.04, 0.03, 0.005)]
-    rows = stats.holm([questions[0], None, *questions[1:]])
-    adjusted = [p for p, _ in rows]
-    assert math.isnan(adjusted[1])
-    assert adjusted[:1] + adjusted[2:] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    rows = stats.holm(questions)
+    assert [p for p, _ in rows] == pytest.approx([0.03, 0.06, 0.06, 0.02])
     verdicts = [verdict for _, verdict in rows]
-    assert verdicts == ["supported", "inconclusive", "inconclusive", "inconclusive", "supported"]
+    assert verdicts == ["supported", "inconclusive", "inconclusive", "supported"]
+
+
+def test_a_question_without_pairs_stays_in_the_family():
+    base = study.compare(DRUG_2, DRUG_1)
+    (first, verdict), (missing, _) = stats.holm([_with_p(base, 0.03), None])
+    assert first == pytest.approx(0.06)
+    assert verdict == "inconclusive"
+    assert math.isnan(missing)
 
 
 def _with_p(comparison, p):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from inception_jax import errors, study
-from inception_jax.study import store
+from inception_jax.study import store, tables
 
 SMOKE = study.load("factorization", "smoke")
 
@@ -121,6 +121,15 @@ def test_an_edited_study_file_is_one_clear_line(root):
 def test_no_finished_seed_is_ever_left_out(root, config):
     finish(store.trial_folder(root, "direct", 6), {**config, "seed": 6})
     assert store.register(root, SMOKE.with_seeds(3)).seeds == 7
+
+
+def test_the_number_of_seeds_planned_before_the_first_result_stays(root, config):
+    assert store.register(root, SMOKE.with_seeds(4)).planned_seeds == 4
+    assert store.register(root, SMOKE.with_seeds(2)).planned_seeds == 2  # nothing was seen yet
+    finish(store.trial_folder(root, "direct", 0), {**config, "seed": 0})
+    extended = store.register(root, SMOKE.with_seeds(9))
+    assert (extended.seeds, extended.planned_seeds) == (9, 2)
+    assert any("Extended from 2 to 9 seeds" in text for text in tables.summarise(root).warnings)
 
 
 def test_curves_skip_what_cannot_be_read_and_keep_the_last_of_a_step(tmp_path):
