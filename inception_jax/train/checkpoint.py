@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -17,6 +20,21 @@ from inception_jax.train import state as states
 from inception_jax.train.state import TrainState
 
 _log = logging.getLogger(__name__)
+
+
+def _is_not_orbax(record: logging.LogRecord) -> bool:
+    """Drops Orbax's own stack traces, one a thread: what it raises is said in one line here."""
+    return "orbax" not in record.pathname
+
+
+def _reason(error: Exception) -> str:
+    """What the operating system said, or the first line of what TensorStore made of it."""
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    if number:
+        return os.strerror(int(number[1]))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error) or type(error).__name__).splitlines()[0][:300]
 
 
 def _flat(state: TrainState) -> dict[str, np.ndarray]:
@@ -92,6 +110,7 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         flat = _flat(state)
+        self._attempt(lambda: self._check_room(sum(leaf.nbytes for leaf in flat.values())))
         note = {"digest": states.digest(flat), "host": host}
         self._attempt(
             lambda: self._open().save(
@@ -102,6 +121,21 @@ class Checkpoints:
                 force=True,
             )
         )
+
+    def _check_room(self, needed: int) -> None:
+        """Fail before half a checkpoint fills the disk; compressed, a whole one takes a bit less.
+
+        Raises:
+            OSError: fewer bytes are free than `needed`.
+        """
+        self._open()
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise OSError(
+                errno.ENOSPC,
+                f"{os.strerror(errno.ENOSPC)}, {needed / 2**20:.1f} MiB needed and "
+                f"{free / 2**20:.1f} MiB free",
+            )
 
     def restore(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The newest checkpoint that is whole, or None; a damaged one is set aside with a warning.
@@ -152,7 +186,7 @@ class Checkpoints:
             try:
                 self._manager.close()
             except (OSError, ValueError) as error:
-                _log.warning("checkpoint: %s", error)
+                _log.warning("checkpoint: %s", _reason(error))
             self._manager = None
 
     def _open(self) -> Any:
@@ -169,6 +203,7 @@ class Checkpoints:
                 **({"multiprocessing_options": alone, "create": False} if several else {}),
             )
             self._attempt(lambda: self._folder.mkdir(parents=True, exist_ok=True))
+            logging.getLogger("absl").addFilter(_is_not_orbax)
             self._manager = ocp.CheckpointManager(self._folder, options=options)
         return self._manager
 
@@ -192,25 +227,27 @@ class Checkpoints:
     def _set_aside(self, step: int, error: Exception) -> None:
         """Move a damaged checkpoint away, so that the step can be written again."""
         aside = self._folder.with_name(f"{self._folder.name}.damaged")
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         _log.warning(
             "checkpoint of step %d cannot be read (%s); it is moved to %s and the one before it "
             "is used",
             step,
-            reason,
+            _reason(error),
             aside,
         )
+        self._attempt(lambda: self._move(step, aside))
+        self._open().reload()
+
+    def _move(self, step: int, aside: Path) -> None:
         aside.mkdir(exist_ok=True)
         target = aside / str(step)
         shutil.rmtree(target, ignore_errors=True)
         (self._folder / str(step)).rename(target)
-        self._open().reload()
 
     def _attempt(self, action: Any) -> None:
         try:
             action()
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0][:300]
             raise errors.UserError(
-                f"cannot write a checkpoint to {self._folder}: {reason}; earlier ones are intact"
+                f"cannot write a checkpoint to {self._folder}: {_reason(error)}; earlier ones are "
+                "intact"
             ) from error

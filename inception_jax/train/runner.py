@@ -100,13 +100,13 @@ def _prepare(workdir: Path, config: ConfigDict) -> dict[str, Any] | None:
     Raises:
         UserError: it holds another config's run, or cannot be written.
     """
-    earlier = result.existing(workdir, config)
-    if earlier is not None:
-        return earlier
     try:
+        earlier = result.existing(workdir, config)
+        if earlier is not None:
+            return earlier
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise errors.UserError(f"cannot make {workdir}: {error.strerror or error}") from error
+        raise errors.UserError(f"cannot use {workdir}: {error.strerror or error}") from error
     files.write_text(workdir / result.CONFIG, configs.to_json(config) + "\n")
     return None
 

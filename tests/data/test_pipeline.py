@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -75,6 +76,46 @@ def test_global_batch_does_not_depend_on_shards(make_config, place, augment, sha
         for step in range(12)
     ]
     assert_same(joined, whole)
+
+
+class Recorded:
+    """A source that notes which examples are asked for."""
+
+    def __init__(self, source):
+        self.source, self.asked = source, []
+
+    def __len__(self):
+        return len(self.source)
+
+    def item(self, index):
+        self.asked.append(index)
+        return self.source.item(index)
+
+    def labels(self):
+        return self.source.labels()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_host_reads_its_share_alone(make_config, monkeypatch, split):
+    monkeypatch.setattr("inception_jax.data.memory.IN_MEMORY_BYTES", 0)
+    dataset, config = open_both(
+        make_config, data__augment="inception", data__threads=0, data__eval_batch_size=128
+    )
+    asked = []
+    for host in range(4):
+        source = Recorded(dataset.source(split))
+        seen = dataclasses.replace(dataset, sources={**dataset.sources, split: source}, memory={})
+        if split == "train":
+            take(data.train_iterator(seen, config, shard=(host, 4)), 3)
+        else:
+            list(data.eval_batches(seen, config, split, shard=(host, 4)))
+        asked.append(source.asked)
+    together = [index for part in asked for index in part]
+    assert len(set(together)) == len(together)  # nothing is read twice
+    if split == "train":
+        assert {len(part) for part in asked} == {3 * 128 // 4}
+    else:
+        assert sorted(together) == list(range(497))
 
 
 def test_resume_may_change_the_number_of_shards_and_threads(make_config):

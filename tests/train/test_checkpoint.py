@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import resource
 import time
 
 import jax
@@ -111,3 +113,44 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, start):
     checkpoints = checkpoint.Checkpoints(tmp_path / "file" / "c")
     with pytest.raises(errors.UserError, match=r"cannot write a checkpoint to .*earlier ones"):
         checkpoints.save(1, start, {})
+
+
+def step_of_the_newest(folder, start):
+    found = checkpoint.Checkpoints(folder).restore(start)
+    assert found is not None
+    assert state.digest(found[0]) == state.digest(shifted(start, int(found[0].step)))
+    return int(found[0].step)
+
+
+def test_a_disk_without_room_is_one_line_and_is_left_alone(tmp_path, start, monkeypatch):
+    saved(tmp_path / "c", start, [5])
+    usage = checkpoint.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda folder: usage)
+    message = r"No space left on device, \d.\d MiB needed and 0.0 MiB free; earlier ones are intact"
+    with pytest.raises(errors.UserError, match=message):
+        saved(tmp_path / "c", start, [9])
+    assert [p.name for p in (tmp_path / "c").iterdir()] == ["5"]
+    assert step_of_the_newest(tmp_path / "c", start) == 5
+
+
+# TensorStore's other files report to an event loop that Orbax has closed by then
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_write_that_fails_half_way_is_one_line_and_the_one_before_is_used(
+    tmp_path, start, caplog
+):
+    """The operating system refuses every file beyond 200 bytes, as a full disk or a quota does."""
+    saved(tmp_path / "c", start, [5])
+    checkpoints = checkpoint.Checkpoints(tmp_path / "c")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, usual[1]))
+    try:
+        checkpoints.save(9, shifted(start, 9), {})
+        with pytest.raises(errors.UserError) as caught:
+            checkpoints.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    checkpoints.close()
+    message = str(caught.value)
+    assert re.fullmatch(r"cannot write a checkpoint to \S+: File too large; .* are intact", message)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert step_of_the_newest(tmp_path / "c", start) == 5

@@ -10,9 +10,12 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from standin import Network
+from flax import linen as nn
+from PIL import Image
+from standin import Network, Outputs
 
 import inception_jax
 from inception_jax import config as configs
@@ -232,6 +235,62 @@ def test_a_diverging_run_stops_without_a_result(tmp_path):
     assert not (tmp_path / "result.json").exists()
 
 
+@jax.custom_vjp
+def _overflows_backwards(x):
+    return x
+
+
+_overflows_backwards.defvjp(lambda x: (x, None), lambda _, g: (g * jnp.inf,))
+
+
+class Overflowing(nn.Module):
+    """Its loss is finite, and so is the gradient of its last layer alone."""
+
+    @nn.compact
+    def __call__(self, images, *, train=False):
+        x = nn.Dense(3, name="early")(images.reshape(len(images), -1))
+        return Outputs(nn.Dense(10, name="late")(_overflows_backwards(x)), ())
+
+
+def test_a_gradient_that_is_not_finite_names_its_step_and_layer(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner.models, "from_config", lambda config, classes: Overflowing())
+    message = r"gradient is not finite at step 1 \(first in .* of early/\w+; 2 of 4 parameters\)"
+    with pytest.raises(errors.NonFiniteLoss, match=message):
+        train.run(make_config(), tmp_path, progress=False)
+
+
+def test_a_data_file_that_vanishes_is_one_line_and_the_run_goes_on_once_it_is_back(
+    tmp_path, monkeypatch
+):
+    for number in range(40):
+        split, kind = "train" if number < 32 else "test", f"class{number % 2}"
+        file = tmp_path / "data" / split / kind / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (6 * number,) * 3).save(file)
+    gone = tmp_path / "data" / "train" / "class0" / "6.png"
+    content = gone.read_bytes()
+    config = make_config(
+        data__name="folder", data__options__path=str(tmp_path / "data"), data__batch_size=8,
+        data__eval_batch_size=8, train__checkpoint_every_steps=2, train__epochs=6.0,
+    )  # fmt: skip
+    unbroken = train.run(config, tmp_path / "unbroken", progress=False)
+    real = checkpoint.Checkpoints.due
+
+    def due(self, step):
+        if step == 5:
+            gone.unlink()
+        return real(self, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.Checkpoints, "due", due)
+        with pytest.raises(errors.UserError, match=r"6\.png: No such file.*still there"):
+            train.run(config, tmp_path / "run", progress=False)
+    assert not list((tmp_path / "run" / "checkpoints").glob("*tmp*"))
+    gone.write_bytes(content)
+    result = train.run(config, tmp_path / "run", progress=False)
+    assert result["params_sha256"] == unbroken["params_sha256"]
+
+
 def test_a_short_run_writes_no_checkpoint(tmp_path):
     short = make_config(train__checkpoint_every_steps=0, train__max_steps=3)
     result = train.run(short, tmp_path, progress=False)
@@ -258,7 +317,7 @@ def test_batches_that_the_devices_cannot_share_are_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(errors.UserError, match="cannot make"):
+    with pytest.raises(errors.UserError, match="cannot use"):
         train.run(make_config(), tmp_path / "file" / "run", progress=False)
 
 
