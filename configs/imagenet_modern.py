@@ -10,10 +10,10 @@ label smoothing 0.1. "lamb" takes 4,096 images a step; its rate was not tuned.
 Expected: 77.5 to 78.5 % top-1 on the 50,000 validation images; published runs of this network from
 scratch lie between 77.0 and 78.8 %. Neither variant was run here.
 
-Cost: 1.28e8 images x 5.713 GMAC x 3 (forward and backward) = 2.2e18 MAC, 4.4e18 FLOP. At 40 % of a
-GPU's 990 TFLOP/s in bf16 that is 3 device-hours, at 10 % twelve: an estimate, no GPU was there to
-measure. Three hours are 11,600 images/s, which 14 cores decode and crop with OpenCV (1.2 ms of a
-core an image, measured: docs/imagenet.md).
+Cost: 5.713 GMAC an image forward, three times that with the backward pass; 1.28e8 images are
+2.2e18 MAC, 4.4e18 FLOP. At 40 % of an H100's 990 TFLOP/s in bf16 that is 3 device-hours, at 10 %
+twelve: an assumption, not measured. Three hours are 11,600 images/s, more than the input of one
+machine: docs/performance.md has what a core decodes.
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@
 
 Expected: 95 to 97 % on the 1,000 test digits, in about 15 seconds on one core once it is compiled
 (the first time, about 15 seconds more). docs/results/factorization.md has the spread over seeds.
+
+Cost: 2.63 MMAC an image forward; 8,000 images with the backward pass take the 15 seconds above,
+0.004 device-hours of a CPU core.
 """
 
 from __future__ import annotations
@@ -19,4 +22,5 @@ def get_config() -> ConfigDict:
     config.model.width = 0.5
     config.model.grid17_kernel = 5
     config.train.epochs = 2.0
+    config.train.measure_peak = True
     return config

@@ -37,9 +37,10 @@ def default() -> ConfigDict:
     config.data.eval_batch_size = 250
     config.data.augment = "none"  # "none" | "flip" | "shift_flip" | "inception"
     # Of "inception": share of the image and width / height of the box, the least that it covers,
-    config.data.box_area = (0.05, 1.0)  # (0.08, 1.0) in GoogLeNet's paper and today
+    config.data.box_area = (0.05, 1.0)  # (0.08, 1.0) in GoogLeNet's paper; (1.0, 1.0) is no crop
     config.data.box_aspect = (0.75, 1.33)
     config.data.box_covered = 0.1
+    config.data.mirror = True  # left and right swapped in every second image
     config.data.interpolation = "four"  # filters in turn: "four" | "bilinear" (slim's fast mode)
     config.data.colour = "slim"  # "none" | "fast" | "trainer" | "slim": orders in data/colour.py
     config.data.decoder = "pil"  # of "inception" | "opencv": twice as fast, not antialiased

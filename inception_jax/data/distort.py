@@ -44,7 +44,7 @@ def distort(
         channels: 1 or 3.
         where: names the image in an error.
         rng: of this example in this epoch.
-        data: `config.data`; image_size, box_*, interpolation, colour and decoder are read.
+        data: `config.data`; image_size, box_*, mirror, interpolation, colour and decoder are read.
 
     Returns:
         "image": uint8[size, size, channels] and, unless `data.colour` is "none", "colour": f32[5].
@@ -62,7 +62,7 @@ def distort(
     # drawn before the box, whose number of draws varies
     filters = INTERPOLATIONS[data.interpolation]
     method = filters[rng.integers(len(filters))]
-    mirrored = rng.random() < 0.5
+    mirrored = rng.random() < 0.5 and data.mirror
     orders = colour.ORDERS[data.colour]
     colours = {"colour": colour.draw(rng, orders)} if orders else {}
     image = region.cut(

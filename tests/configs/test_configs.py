@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from inception_jax import config as config_lib
-from inception_jax import errors, models
+from inception_jax import cost, errors, models
 
 LADDER = [
     "inception_v2", "inception_v2_rmsprop", "inception_v2_label_smoothing",
@@ -31,6 +32,39 @@ def test_the_recipe_as_printed():
     assert (config.loss.label_smoothing, config.train.epochs) == (0.1, 100.0)
     assert config.data.batch_size == 50 * config.model.bn_group == 50 * 32
     assert config_lib.resolve(config, 1_281_167).derived.steps == 80_000
+
+
+def test_the_authors_code_fills_in_what_the_paper_leaves_out():
+    """research/inception of tensorflow/models, the values of which stand in the docstring."""
+    config = load("imagenet.py")
+    model, data = config.model, config.data
+    assert (config.optim.momentum, config.optim.weight_decay) == (0.9, 4e-5)
+    assert (config.optim.ema_decay, config.loss.aux_weight) == (0.9999, 0.4)
+    assert (model.bn_decay, model.bn_epsilon, model.bn_scale) == (0.9997, 1e-3, False)
+    assert (model.init, model.dropout, tuple(model.aux.sites)) == ("normal", 0.2, ("Mixed_6e",))
+    assert (data.augment, data.eval_crop, data.interpolation) == ("inception", 0.875, "four")
+    assert (data.box_area, data.box_aspect, data.box_covered) == ((0.05, 1.0), (0.75, 1.33), 0.1)
+
+
+@pytest.mark.parametrize("file", sorted(p.name for p in config_lib.folder("configs").glob("*.py")))
+def test_every_config_says_its_command_its_cost_and_its_hours(file):
+    text = config_lib.load_module(config_lib.folder("configs") / file).__doc__
+    assert re.search(
+        rf"inception-jax train --config configs/{file}\S* --workdir runs/\w+$", text, re.M
+    )
+    assert re.search(r"\d device-hours", text.replace("\n", " "))
+    printed = re.search(r"([\d.]+) ([GM])MAC an image", text.replace("\n", " "))
+    config = load(file)
+    channels = 1 if config.data.name == "mnist5k" else 3
+    classes = {"imagenet2012": 1000}.get(config.data.name, 10)
+    config.model.aux.sites = ()  # what an image costs is said without it
+    counted = cost.count(
+        models.from_config(config.model, classes), config.data.image_size, channels
+    ).macs
+    assert printed is not None
+    found = counted / {"G": 1e9, "M": 1e6}[printed[2]]
+    last_digit = 10 ** -len(printed[1].partition(".")[2])
+    assert found == pytest.approx(float(printed[1]), abs=0.5 * last_digit)
 
 
 @pytest.mark.parametrize("row", ROWS)

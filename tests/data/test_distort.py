@@ -72,3 +72,22 @@ def test_colours_are_drawn_within_the_published_limits():
     low, high = draws.min(axis=0), draws.max(axis=0)
     np.testing.assert_allclose(low, [0, -32 / 255, 0.5, -0.2, 0.5], atol=0.005)
     np.testing.assert_allclose(high, [3, 32 / 255, 1.5, 0.2, 1.5], atol=0.005)
+
+
+def test_crop_mirror_and_colours_can_each_be_off():
+    image = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+    off = {"box_area": (1.0, 1.0), "mirror": False, "colour": "none"}
+
+    def distorted(changed, count=12):
+        return [
+            distort.distort(image, 3, "x", np.random.default_rng(seed), data(**changed))
+            for seed in range(count)
+        ]
+
+    for result in distorted(off):
+        np.testing.assert_array_equal(result["image"], image)
+        assert set(result) == {"image"}
+    mirrored = distorted(off | {"mirror": True})
+    assert {bool((r["image"] == image[:, ::-1]).all()) for r in mirrored} == {False, True}
+    assert all((r["image"] != image).any() for r in distorted(off | {"box_area": (0.05, 0.5)}))
+    assert all("colour" in r for r in distorted(off | {"colour": "slim"}))
