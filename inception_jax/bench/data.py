@@ -1,53 +1,39 @@
-"""How fast images are read, decoded, cropped and batched: `inception-jax bench data`.
+"""How fast images are decoded, cropped and batched, beside the speed of training.
 
 The images are real photographs (scikit-learn's two) as JPEGs of 500 x 375 px and quality 90, the
 middle of ImageNet's sizes; what is measured is the training pipeline itself, from encoded bytes to
-uint8 batches of 299 px. The torch side is the same work in torchvision's usual form.
+uint8 batches of 299 px, with each of the decoders (`data.decoder`):
+
+  inception-jax bench data
+  inception-jax bench data --against torchvision --no-training
+
+The same work in torchvision's usual form needs torch and torchvision: INCEPTION_JAX_BENCH_TORCH
+names the interpreter that has them, where it is not this one.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import io
+import functools
+import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from inception_jax import config as configs
-from inception_jax import data, errors
+from inception_jax import data
+from inception_jax.bench import photographs, torchvision_data
+from inception_jax.data import region
 from inception_jax.data.dataset import Dataset
 from inception_jax.data.sources import Item
 
-WIDTH, HEIGHT, QUALITY = 500, 375, 90
+PYTHON = "INCEPTION_JAX_BENCH_TORCH"  # interpreter that has torch, where it is not this one
 _EXAMPLES = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class Speed:
-    """What was measured.
-
-    Attributes:
-        images_per_second: of all threads together.
-        batch_size: images a batch.
-        threads: that read.
-        decoder: of `data.decoder`.
-        image_size: side of the result, px.
-        cores: that this process may use.
-    """
-
-    images_per_second: float
-    batch_size: int
-    threads: int
-    decoder: str
-    image_size: int
-    cores: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,35 +57,15 @@ class Photographs:
         return np.arange(_EXAMPLES, dtype=np.int32) % len(self.jpegs)
 
 
-def photographs() -> tuple[bytes, ...]:
-    """JPEGs of 500 x 375 px."""
-    from sklearn.datasets import load_sample_images
-
-    found = []
-    for pixels in load_sample_images().images:
-        image = Image.fromarray(pixels).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=QUALITY)
-        found.append(buffer.getvalue())
-    return tuple(found)
-
-
-def cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def measure(
     *,
-    seconds: float = 5.0,
+    seconds: float = 6.0,
     threads: int = 0,
     decoder: str = "pil",
     image_size: int = 299,
     batch_size: int = 32,
-) -> Speed:
-    """The speed of decode, distorted crop and batching; the best of three runs.
+) -> float:
+    """Images a second of decode, distorted crop, mirror and batching; the best of three runs.
 
     Args:
         seconds: of all three runs together.
@@ -111,8 +77,7 @@ def measure(
     Raises:
         UserError: OpenCV is asked for and not installed.
     """
-    threads = threads or cores()
-    source = Photographs(photographs())
+    source = Photographs(photographs.jpegs())
     dataset = Dataset(
         name="bench",
         num_classes=len(source.jpegs),
@@ -129,11 +94,10 @@ def measure(
         "data.interpolation": "bilinear",
         "data.image_size": image_size,
         "data.batch_size": batch_size,
-        "data.threads": threads,
+        "data.threads": threads or photographs.cores(),
     }
     config = configs.apply(configs.default(), overrides)
-    best = max(_run(dataset, config, seconds / 3) for _ in range(3))
-    return Speed(best, batch_size, threads, decoder, image_size, cores())
+    return max(_run(dataset, config, seconds / 3) for _ in range(3))
 
 
 def _run(dataset: Dataset, config: Any, seconds: float) -> float:
@@ -146,72 +110,78 @@ def _run(dataset: Dataset, config: Any, seconds: float) -> float:
     return count / (time.perf_counter() - start)
 
 
-# The same work in torchvision's usual form, printing images a second.
-_TORCH = """
-import io, sys, time
-import torch
-from PIL import Image
-from torchvision import transforms
-jpegs = [open(name, "rb").read() for name in sys.argv[4:]]
-size, workers, batch = map(int, sys.argv[1:4])
-class Data(torch.utils.data.Dataset):
-    change = transforms.Compose([
-        transforms.RandomResizedCrop(size, scale=(0.05, 1.0), ratio=(0.75, 1.33)),
-        transforms.RandomHorizontalFlip(), transforms.PILToTensor()])
-    def __len__(self): return 10**9
-    def __getitem__(self, i):
-        return self.change(Image.open(io.BytesIO(jpegs[i % len(jpegs)])).convert("RGB")), i % 2
-def measure(seconds):
-    batches = iter(torch.utils.data.DataLoader(Data(), batch_size=batch, num_workers=workers))
-    for _ in range(6): next(batches)
-    count, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        count += len(next(batches)[1])
-    return count / (time.perf_counter() - start)
-print(max(measure(SECONDS) for _ in range(3)))
-"""
-
-
-def measure_torchvision(
-    python: str | Path,
-    *,
-    seconds: float = 5.0,
-    workers: int = 0,
-    image_size: int = 299,
-    batch_size: int = 32,
-) -> float:
-    """Images a second of torchvision's transforms in a DataLoader, on the same JPEGs.
-
-    The tensors stay uint8, as ours do; its normalisation on the CPU would cost it more.
+def measure_training(image_size: int = 299, *, batch_size: int = 0, steps: int = 3) -> float:
+    """Images a second of Inception-v3's training step with the paper's recipe, on all devices.
 
     Args:
-        python: an interpreter that has torch and torchvision.
-        seconds: of all three runs together.
-        workers: processes; 0 is one a core.
-        image_size: side of the result, px.
-        batch_size: images a batch.
-
-    Raises:
-        UserError: it has not, or they do not work there.
+        image_size: side of the input, px.
+        batch_size: images a step and device; 0 is 8 on a CPU and 64 elsewhere.
+        steps: that are timed, after one that compiles.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        names = []
-        for index, content in enumerate(photographs()):
-            path = Path(folder, f"{index}.jpg")
-            path.write_bytes(content)
-            names.append(str(path))
-        numbers = [str(image_size), str(workers or cores()), str(batch_size)]
-        code = _TORCH.replace("SECONDS", repr(seconds / 3))
-        command = [str(python), "-c", code, *numbers, *names]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise errors.UserError(f"{python} cannot run torchvision's pipeline: {reason}")
-    return float(done.stdout.split()[-1])
+    import jax
+
+    from inception_jax import models
+    from inception_jax.train import mesh as meshes
+    from inception_jax.train import state, step
+
+    count = jax.device_count()
+    batch_size = count * (batch_size or (8 if jax.default_backend() == "cpu" else 64))
+    changed = {"data.batch_size": batch_size, "data.eval_batch_size": count, "model.bn_group": 0}
+    config = configs.apply(configs.load_file("configs/imagenet.py"), changed)
+    mesh = meshes.create(config)
+    model = models.from_config(config.model, 1000)
+    shape = image_size, image_size, 3
+    current = state.create(model, config, shape, sharding=meshes.replicated(mesh))
+    function = step.train_step(model, config, mesh)
+    images = np.random.default_rng(0).integers(0, 256, (batch_size, *shape), np.uint8)
+    batch = meshes.put({"image": images, "label": np.arange(batch_size, dtype=np.int32)}, mesh)
+    start = 0.0
+    for index in range(steps + 1):
+        current, _ = function(current, batch, np.float32(0.045))
+        if not index:
+            jax.block_until_ready(current)
+            start = time.perf_counter()
+    jax.block_until_ready(current)
+    return steps * batch_size / (time.perf_counter() - start)
 
 
-if __name__ == "__main__":
-    for kind in ("pil", "opencv"):
-        print(kind, round(measure(decoder=kind).images_per_second))
-    if len(sys.argv) > 1:
-        print("torchvision", round(measure_torchvision(sys.argv[1])))
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("--against", choices=("torchvision",), help="also measure torchvision's")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each pipeline (default 6)")
+    parser.add_argument("--threads", type=int, default=0, help="readers (default: one a core)")
+    parser.add_argument("--image-size", type=int, default=299, metavar="PX", help="default 299")
+    parser.add_argument("--no-training", action="store_true", help="leave out the training speed")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measures one pipeline after the other and prints a line for each."""
+    readers = args.threads or photographs.cores()
+    speeds: dict[str, float] = {}
+    if args.format == "text":
+        size = f"{photographs.WIDTH} x {photographs.HEIGHT} px"
+        machine = f"{photographs.cores()} cores, {readers} readers"
+        print(f"from JPEGs of {size} to batches of {args.image_size} px; {machine}")
+    for name, measured in _pipelines(args):
+        speeds[name] = measured()
+        if args.format == "text":
+            print(f"{name:24} {speeds[name]:9,.1f} images/s", flush=True)
+    if args.format == "json":
+        about = {"cores": photographs.cores(), "readers": readers, "image_size": args.image_size}
+        print(json.dumps(about | {"images_per_second": speeds}, indent=2))
+
+
+def _pipelines(args: argparse.Namespace) -> Iterator[tuple[str, Callable[[], float]]]:
+    """What is measured, in turn: its name, and what measures it."""
+    given = {"seconds": args.seconds, "image_size": args.image_size}
+    for name in ("opencv", "pil"):
+        if name == "pil" or region.has_opencv():
+            yield name, functools.partial(measure, decoder=name, threads=args.threads, **given)
+    if args.against:
+        python = os.environ.get(PYTHON, sys.executable)
+        for name, normalise in (("torchvision uint8", False), ("torchvision float32", True)):
+            shared = given | {"workers": args.threads, "normalise": normalise}
+            yield name, functools.partial(torchvision_data.measure, python, **shared)
+    if not args.no_training:
+        yield "training Inception-v3", functools.partial(measure_training, args.image_size)

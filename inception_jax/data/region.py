@@ -8,6 +8,7 @@ result, so that at most a factor of two is left to the filter.
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ def _scaled(box: Box, pixels: np.ndarray, height: int, width: int) -> Box:
     left, right = (min(x * columns / width, columns) for x in (box[0], box[2]))
     top, bottom = (min(y * rows / height, rows) for y in (box[1], box[3]))
     return left, top, right, bottom
+
+
+def has_opencv() -> bool:
+    """Whether the decoder "opencv" can be used."""
+    return importlib.util.find_spec("cv2") is not None
 
 
 @functools.cache
