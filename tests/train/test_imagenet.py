@@ -6,14 +6,16 @@ import fake_tfds  # pyright: ignore[reportMissingImports]
 import pytest
 import two_processes
 
+from inception_jax import config as configs
+from inception_jax.data import region
+
 pytestmark = pytest.mark.slow
 
-RECIPE = {
-    "data.name": "imagenet2012", "data.image_size": 32, "data.batch_size": 8,
-    "data.eval_batch_size": 8, "data.augment": "inception", "data.colour": "trainer",
-    "data.eval_crop": 0.875, "model.width": 0.125, "model.bn_group": 4, "optim.name": "rmsprop",
-    "optim.epsilon": 1.0, "optim.clip_norm": 2.0, "optim.ema_decay": 0.9999,
-    "loss.label_smoothing": 0.1, "train.epochs": 2.0, "train.checkpoint_every_steps": 4,
+#: configs/imagenet.py, narrower, on smaller images and batches.
+RECIPE = configs.keys(configs.load_file("configs/imagenet.py")) | {
+    "data.image_size": 75, "data.batch_size": 8, "data.eval_batch_size": 8, "model.bn_group": 4,
+    "data.threads": 2, "data.decoder": "opencv" if region.has_opencv() else "pil",
+    "model.width": 0.0625, "train.epochs": 2.0, "train.checkpoint_every_steps": 4,
 }  # fmt: skip
 
 
