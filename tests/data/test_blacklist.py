@@ -24,6 +24,17 @@ def test_numbers_and_names(tmp_path, content):
     assert listed == [1, 17]
 
 
+def test_the_published_counts(tmp_path):
+    """1,762 listed of 50,000 leave the 48,238 that the paper evaluates on (section 9)."""
+    numbers = np.random.default_rng(0).choice(np.arange(1, 50_001), 1762, replace=False)
+    (tmp_path / "list.txt").write_text("\n".join(map(str, numbers)))
+    listed = blacklist.read(str(tmp_path / "list.txt"))
+    assert listed is not None
+    found = sum(listed.has(f"ILSVRC2012_val_{i:08d}.JPEG") for i in range(1, 50_001))
+    about = listed.about(found, 50_000)
+    assert (about["listed"], about["found"], about["images_used"]) == (1762, 1762, 48_238)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [("", "is empty"), ("1\nn0144/x\n", "has the line 'n0144/x'"), (None, "cannot read")],
