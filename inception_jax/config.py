@@ -47,6 +47,8 @@ def default() -> ConfigDict:
     config.data.max_corrupt = 10  # training images that cannot be read and are replaced by the next
     config.data.blacklist = ""  # file of test images that a second score leaves out (ImageNet)
     config.data.eval_crop = 1.0  # side of the central crop; 0.875 in the paper's code
+    config.data.eval_resize = "crop"  # that share of both sides | "short_side" (data/views.py)
+    config.data.eval_interpolation = "bilinear"  # | "bicubic"
     config.data.validation_fraction = 0.0  # cut from the training split where there is none
     config.data.threads = 2  # readers
     config.data.options = ConfigDict()  # what only this data set has; see `data.names()`

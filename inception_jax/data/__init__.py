@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from inception_jax.data.dataset import Dataset, DatasetInfo, info, load, names
 from inception_jax.data.dataset import prepare_named as prepare
-from inception_jax.data.pipeline import TrainIterator, eval_batches, train_iterator
+from inception_jax.data.evaluation import crops_of, eval_batches
+from inception_jax.data.pipeline import TrainIterator, train_iterator
 
 __all__ = [
     "Dataset",
     "DatasetInfo",
     "TrainIterator",
+    "crops_of",
     "eval_batches",
     "info",
     "load",

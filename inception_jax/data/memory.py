@@ -9,7 +9,7 @@ import numpy as np
 
 from inception_jax.data.dataset import IN_MEMORY_BYTES, Dataset, decoded_bytes
 from inception_jax.data.sources import Source
-from inception_jax.data.transforms import central_box, for_evaluation
+from inception_jax.data.views import Rule, single
 
 # Decoding a smaller image costs less than handing it to another thread.
 _THREADED_BYTES = 2**15
@@ -26,19 +26,15 @@ def stored(dataset: Dataset, split: str, threads: int) -> tuple[np.ndarray, np.n
     return _once(dataset, (split,), lambda: _decode(dataset, split, threads, lambda image: image))
 
 
-def resized(
-    dataset: Dataset, split: str, crop: float, size: int, threads: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8[N, size, size, C], int32[N]) of a split, cropped and resized as for evaluation."""
+def viewed(dataset: Dataset, split: str, how: Rule, threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """(uint8[N, size, size, C], int32[N]) of a split, each image as evaluation views it."""
     assert dataset.image_shape is not None
-    height, width, _ = dataset.image_shape
-    rows, columns = central_box(height, width, crop)
-    if (rows.stop - rows.start, columns.stop - columns.start) == (height, width) == (size, size):
+    if dataset.image_shape[:2] == (how.size, how.size) and how.crop == 1:
         return stored(dataset, split, threads)
     return _once(
         dataset,
-        (split, crop, size),
-        lambda: _decode(dataset, split, threads, lambda image: for_evaluation(image, crop, size)),
+        (split, how),
+        lambda: _decode(dataset, split, threads, lambda image: single(image, how)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Batches: endless and resumable for training, exactly N examples for evaluation."""
+"""Batches for training: endless, and resumable at any of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from inception_jax import errors
-from inception_jax.data import blacklist as blacklists
-from inception_jax.data import memory, order, transforms
+from inception_jax.data import memory, order, reading, transforms, views
 from inception_jax.data.colour import ORDERS
 from inception_jax.data.corrupt import CorruptImages, following
 from inception_jax.data.dataset import Dataset
@@ -27,32 +26,6 @@ _CHOICES = {
 }
 _ENDLESS = 2**48  # positions; more than any run reads
 _AHEAD = 4  # batches that are ready before they are asked for
-
-
-class _Function:
-    """A function of the position as a Grain source, from `start` on."""
-
-    def __init__(self, function: Callable[[int], Any], start: int, count: int, name: str) -> None:
-        self._function, self._start, self._count, self._name = function, start, count, name
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> Any:
-        return self._function(self._start + int(index))
-
-    def __repr__(self) -> str:
-        return f"{self._name}[{self._start}:]"
-
-
-def _read(source: _Function, threads: int, ahead: int) -> Any:
-    """Grain's view of a source, read by `threads` threads, `ahead` elements ahead."""
-    import grain
-
-    options = grain.ReadOptions(
-        num_threads=threads, prefetch_buffer_size=max(ahead, threads) if threads else 0
-    )
-    return grain.MapDataset.source(source).to_iter_dataset(options)
 
 
 class TrainIterator:
@@ -129,7 +102,7 @@ def train_iterator(
             raise errors.unknown(f"data.{key}", data[key], known)
     if data.augment == "inception" and data.decoder == "opencv":
         opencv()  # not installed is said here, not by a thread
-    _check_shard(batch_size, shard, "data.batch_size")
+    reading.check_shard(batch_size, shard, "data.batch_size")
     if count < batch_size:
         raise errors.UserError(
             f"data.batch_size is {batch_size}, but the training split of {dataset.name!r} has "
@@ -153,16 +126,6 @@ def train_iterator(
     return TrainIterator(open_at, identity, corrupt)
 
 
-def _check_shard(batch_size: int, shard: tuple[int, int], key: str) -> None:
-    index, number = shard
-    if not 0 <= index < number:
-        raise ValueError(f"shard {shard} is not (index, number) with 0 <= index < number")
-    if batch_size % number:
-        raise errors.UserError(
-            f"{key} {batch_size} cannot be shared evenly by {number} hosts; make it a multiple"
-        )
-
-
 def _open_batches(
     dataset: Dataset, data: Any, seed: int, shard: tuple[int, int], step: int
 ) -> Iterator[Batch]:
@@ -171,9 +134,7 @@ def _open_batches(
     if data.augment == "shift_flip":
         images, labels = memory.stored(dataset, "train", data.threads)
     else:
-        images, labels = memory.resized(
-            dataset, "train", data.eval_crop, data.image_size, data.threads
-        )
+        images, labels = memory.viewed(dataset, "train", views.rule(data), data.threads)
 
     def batch(at: int) -> Batch:
         epoch, indices = order.batch_indices(seed, at, count, data.batch_size, shard)
@@ -184,7 +145,9 @@ def _open_batches(
         return {"image": chosen, "label": labels[indices]}
 
     name = f"{dataset.name} train batches"
-    return iter(_read(_Function(batch, step, _ENDLESS, name), min(data.threads, 1), _AHEAD))
+    return iter(
+        reading.read(reading.Function(batch, step, _ENDLESS, name), min(data.threads, 1), _AHEAD)
+    )
 
 
 def _augment(images: np.ndarray, uniforms: np.ndarray, data: Any) -> np.ndarray:
@@ -230,81 +193,13 @@ def _open_examples(
         candidates = following(order.epoch_order(seed, epoch, count), place)
         return corrupt.first_good(candidates, lambda index: read(epoch, index))
 
-    positions = _Function(example, step * share, _ENDLESS, f"{dataset.name} train examples")
-    return iter(_read(positions, data.threads, 2 * share).batch(share))
+    positions = reading.Function(example, step * share, _ENDLESS, f"{dataset.name} train examples")
+    return iter(reading.read(positions, data.threads, 2 * share).batch(share))
 
 
 def _plain(image: np.ndarray, uniforms: np.ndarray, data: Any) -> np.ndarray:
     """One image under "none", "flip" or "shift_flip"."""
     if data.augment == "shift_flip":
         return _augment(image[None], uniforms[None], data)[0]
-    image = transforms.for_evaluation(image, data.eval_crop, data.image_size)
+    image = views.single(image, views.rule(data))
     return transforms.flip(image[None], uniforms[None])[0] if data.augment == "flip" else image
-
-
-def eval_batches(
-    dataset: Dataset, config: ConfigDict, split: str, *, shard: tuple[int, int] = (0, 1)
-) -> Iterator[Batch]:
-    """Every example of a split once, in stored order, in batches of one shape.
-
-    Args:
-        dataset: of `load`.
-        config: the group `data` is read.
-        split: "test", "validation" or "train" (without augmentation).
-        shard: (index, number): which part of each batch is this host's; all get equally many.
-
-    Yields:
-        `{"image": uint8[B, S, S, C], "label": int32[B], "mask": bool[B]}`, where B is
-        `data.eval_batch_size` / number of shards. The last batch is filled up with zeros whose
-        mask is False: over all shards the masks sum to exactly the size of the split. With
-        `data.blacklist`, batches of the test split also say what it lists: "excluded": bool[B].
-
-    Raises:
-        UserError: no such split, an image that cannot be read, a batch that the shards cannot
-            share evenly, or a blacklist for images without names.
-    """
-    data: Any = config.data
-    source = dataset.source(split)
-    listed = blacklists.read(data.blacklist) if split == "test" else None
-    _check_shard(data.eval_batch_size, shard, "data.eval_batch_size")
-    count, share = len(source), data.eval_batch_size // shard[1]
-    steps = -(-count // data.eval_batch_size)
-    size, channels = data.image_size, dataset.channels
-    if listed and (memory.fits(dataset, split) or not source.item(0).file_name):
-        raise errors.UserError(
-            f"data.blacklist is set, but the images of {dataset.name!r} have no file names; it is "
-            "meant for imagenet2012"
-        )
-    if memory.fits(dataset, split):
-        images, labels = memory.resized(dataset, split, data.eval_crop, size, data.threads)
-        for step in range(steps):
-            start = min(step * data.eval_batch_size + shard[0] * share, count)
-            part = slice(start, min(start + share, count))
-            yield _padded(images[part], labels[part], share)
-        return
-
-    def example(position: int) -> dict[str, Any]:
-        step, row = divmod(position, share)
-        index = step * data.eval_batch_size + shard[0] * share + row
-        if index >= count:
-            empty = np.zeros((size, size, channels), np.uint8)
-            excluded = {"excluded": np.bool_(False)} if listed else {}
-            return {"image": empty, "label": np.int32(0), "mask": np.bool_(False), **excluded}
-        item = source.item(index)
-        found = item.decoded(channels)
-        image = transforms.for_evaluation(found["image"], data.eval_crop, size)
-        excluded = {"excluded": np.bool_(listed.has(item.file_name))} if listed else {}
-        label = np.int32(item.label)
-        return {"image": image, "label": label, "mask": np.bool_(True), **excluded}
-
-    positions = _Function(example, 0, steps * share, f"{dataset.name} {split} examples")
-    yield from _read(positions, data.threads, 2 * share).batch(share)
-
-
-def _padded(images: np.ndarray, labels: np.ndarray, size: int) -> Batch:
-    missing = size - len(images)
-    return {
-        "image": np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))),
-        "label": np.pad(labels, (0, missing)),
-        "mask": np.arange(size) < len(images),
-    }

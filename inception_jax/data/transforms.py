@@ -12,7 +12,7 @@ UNIFORMS = 3
 
 def resize(
     image: np.ndarray,
-    size: int,
+    size: int | tuple[int, int],
     box: tuple[float, float, float, float] | None = None,
     method: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> np.ndarray:
@@ -20,15 +20,16 @@ def resize(
 
     Args:
         image: C is 1 or 3.
-        size: side of the result, px.
+        size: side of the result, or its height and width, px.
         box: (left, top, right, bottom) of what to take, px, may lie between pixels; None is all.
         method: PIL's filter.
     """
-    if box is None and image.shape[:2] == (size, size):
+    height, width = (size, size) if isinstance(size, int) else size
+    if box is None and image.shape[:2] == (height, width):
         return image
     plain = image[..., 0] if image.shape[2] == 1 else image
-    resized = Image.fromarray(plain).resize((size, size), method, box=box)
-    return np.asarray(resized).reshape((size, size, image.shape[2]))
+    resized = Image.fromarray(plain).resize((width, height), method, box=box)
+    return np.asarray(resized).reshape((height, width, image.shape[2]))
 
 
 def central_box(height: int, width: int, crop: float) -> tuple[slice, slice]:
@@ -36,12 +37,6 @@ def central_box(height: int, width: int, crop: float) -> tuple[slice, slice]:
     rows, columns = max(1, round(crop * height)), max(1, round(crop * width))
     top, left = (height - rows) // 2, (width - columns) // 2
     return slice(top, top + rows), slice(left, left + columns)
-
-
-def for_evaluation(image: np.ndarray, crop: float, size: int) -> np.ndarray:
-    """uint8[H, W, C] -> uint8[size, size, C]: central crop, then resize (facts: slim, 0.875)."""
-    rows, columns = central_box(image.shape[0], image.shape[1], crop)
-    return resize(image[rows, columns], size)
 
 
 def flip(images: np.ndarray, uniforms: np.ndarray) -> np.ndarray:

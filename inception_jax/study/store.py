@@ -12,6 +12,7 @@ DIR/report.html, ...                rebuilt from the above at any time
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -188,13 +189,21 @@ def _set_aside(path: Path) -> None:
 
 
 def matches(expected: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """Whether every value of a config is found again, but for keys that name a place."""
-    wanted, present = _flat(expected), _flat(found)
+    """Whether every value of a config is found again, but for keys that name a place.
+
+    A key that came later than the found config has its default, with which that was made.
+    """
+    wanted, present = _flat(expected), {**_defaults(), **_flat(found)}
     return all(
         key in present and present[key] == value
         for key, value in wanted.items()
         if key not in _PLACE_KEYS
     )
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    return _flat(json.loads(config_lib.to_json(config_lib.default())))
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -76,8 +76,12 @@ class Recorder:
         return self.images_per_second / self._at_peak if self._at_peak else 0.0
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint has to keep so that later lines come out the same."""
-        return {"window": self._window, "seconds": self.seconds, "timed": self._timed}
+        """What a checkpoint has to keep so that later lines come out the same.
+
+        Copies: it is written in the background, while later steps are taken.
+        """
+        window, timed = list(self._window), list(self._timed)
+        return {"window": window, "seconds": self.seconds, "timed": timed}
 
     def push(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Take the metrics of a step just dispatched; handle those of `LAG` steps ago.

@@ -87,6 +87,26 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def read(workdir: Path) -> dict[str, Any]:
+    """The result of a finished run.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = workdir / FILE
+    try:
+        content = json.loads(path.read_text())
+        config, about = content["config"], content["data"]
+        if not isinstance(config, dict) or not isinstance(about["num_classes"], int):
+            raise ValueError("config or data")
+    except OSError as error:
+        why = f"no {FILE}" if workdir.is_dir() else "no such folder"
+        raise errors.UserError(f"no finished run in {workdir} ({why}); train first") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise errors.UserError(f"{path} is damaged; remove it and train again") from error
+    return content
+
+
 def existing(workdir: Path, config: ConfigDict) -> dict[str, Any] | None:
     """The result that is already in the folder, or None.
 

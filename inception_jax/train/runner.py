@@ -75,10 +75,7 @@ def from_workdir(
     workdir: Path, *, ema: bool = False, best: bool = False
 ) -> tuple[ConfigDict, Any, Any]:
     """See `train.from_workdir`."""
-    path = workdir / result.FILE
-    if not path.is_file():
-        raise errors.UserError(f"no finished run in {workdir} (no {result.FILE}); train first")
-    content = json.loads(path.read_text())
+    content = result.read(workdir)
     config = configs.from_json(json.dumps(content["config"]))
     model = models.from_config(config.model, content["data"]["num_classes"])
     if not best:

@@ -27,6 +27,9 @@ def config_of(imported: Imported) -> ConfigDict:
         "model.name": imported.model.network_name,
         "data.image_size": imported.model.network.image_size,
         "data.eval_crop": imported.rules.crop,
+        "data.eval_resize": "short_side" if imported.rules.short_side else "crop",
+        "data.eval_interpolation": imported.rules.interpolation,
+        "optim.ema_decay": 0.0,  # there is one set of variables, and it is kept as the last one
     }
     return config_lib.apply(config, {**options, **changes})
 

@@ -129,6 +129,7 @@ class Rules:
         crop: side of the central crop as a share of the resized image.
         interpolation: of the resizing.
         resize: how the image comes to the network's size.
+        short_side: `resize` is `data.eval_resize` "short_side"; else it is "crop".
         note: what else a user should know.
     """
 
@@ -142,6 +143,7 @@ class Rules:
     crop: float = 0.875
     interpolation: str = "bilinear"
     resize: str = ""
+    short_side: bool = False
     note: str = ""
 
     @property
@@ -185,6 +187,7 @@ TORCHVISION_V3 = Rules(
     TORCH,
     _options(dropout=0.5),
     resize="short side to 342 px for 299",
+    short_side=True,
     note="input: torchvision's own preprocessing is undone by its transform_input, which its "
     "pretrained weights switch on",
 )
@@ -197,6 +200,7 @@ TIMM_V3 = Rules(
     background=True,
     interpolation="bicubic",
     resize="short side to 342 px for 299",
+    short_side=True,
     note="only tv_in1k has an auxiliary head; for gluon_in1k, which has another input, the source "
     "is timm.gluon_in1k",
 )
@@ -232,6 +236,7 @@ TORCHVISION_GOOGLENET = Rules(
         aux={"sites": (), "pool": "adaptive", "dropout": 0.7},
     ),
     resize="short side to 256 px for 224",
+    short_side=True,
     note="the heads in torchvision's file are not trained",
 )
 PORT_BN_INCEPTION = Rules(
@@ -242,6 +247,7 @@ PORT_BN_INCEPTION = Rules(
     _options(body="pool128", strided_padding="torch", bn_epsilon=1e-5, bn_decay=0.1),
     input=CAFFE_PIXELS,
     resize="short side to 256 px for 224",
+    short_side=True,
     note="the bias before each batch norm is folded into its mean",
 )
 

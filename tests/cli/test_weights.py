@@ -39,6 +39,7 @@ def test_an_imported_run_opens_like_a_trained_one(imported):
     assert model.options.aux.sites == ("Mixed_6e",)
     assert not model.options.count_include_pad
     assert (config.data.image_size, config.data.eval_crop) == (299, 0.875)
+    assert (config.data.eval_resize, config.data.eval_interpolation) == ("crop", "bilinear")
     given = tensors("slim")["InceptionV3/Mixed_5b/Branch_0/Conv2d_0a_1x1/weights"]
     kernel = variables["params"]["Mixed_5b"]["branch0_conv0"]["kernel"]
     np.testing.assert_array_equal(kernel, given)

@@ -19,11 +19,6 @@ def test_central_box_is_the_papers_crop():
     assert rows.stop - rows.start == 299
 
 
-def test_evaluation_at_full_size_is_the_image_itself():
-    image = noise(8, 8)
-    np.testing.assert_array_equal(transforms.for_evaluation(image, 1.0, 8), image)
-
-
 @pytest.mark.parametrize("channels", [1, 3])
 def test_resize_shrinks_with_antialias(channels):
     checker = np.indices((32, 32)).sum(axis=0) % 2 * 255

@@ -89,6 +89,16 @@ def test_a_place_may_differ(root, config):
     assert state(root, config)[1] == "done"
 
 
+def test_a_key_that_came_later_has_its_default(root, config):
+    folder, _ = state(root, config)
+    older = {**config, "data": {k: v for k, v in config["data"].items() if k != "eval_resize"}}
+    store.write_json(folder / "config.json", older)
+    finish(folder, older)
+    assert state(root, config)[1] == "done"
+    other = {**config, "data": {**config["data"], "eval_resize": "short_side"}}
+    assert state(root, other)[1] == "foreign"
+
+
 @pytest.mark.parametrize(
     ("other", "message"),
     [

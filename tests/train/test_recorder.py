@@ -68,6 +68,18 @@ def test_a_recorder_that_goes_on_writes_the_same_lines(tmp_path):
     assert plain(tmp_path / "parts") == plain(tmp_path / "whole")
 
 
+def test_what_a_checkpoint_keeps_does_not_change_while_it_is_written(tmp_path):
+    record = make(tmp_path / "m")
+    record.push(1, values(1.0))
+    record.drain()
+    kept = record.state()
+    before = (list(kept["window"]), list(kept["timed"]))
+    for step in (2, 3):
+        record.push(step, values(step))
+    record.drain()
+    assert (kept["window"], kept["timed"]) == before
+
+
 def test_a_nan_stops_within_the_lag_and_names_its_own_step(tmp_path):
     record = make(tmp_path / "m", last_good=lambda: "step 3 in /somewhere")
     record.push(5, values(1.0))
