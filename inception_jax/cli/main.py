@@ -18,6 +18,8 @@ COMMANDS = {
     "report": "rebuild a study's tables and pages from its trials",
     "cost": "parameters, MACs and depth of networks",
     "train": "train one network from a config",
+    "evaluate": "score a finished run, or several as an ensemble",
+    "predict": "the most probable classes of image files",
     "weights": "import and export weights of other frameworks",
     "data": "list or prepare data sets",
 }
