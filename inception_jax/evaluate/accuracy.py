@@ -68,21 +68,21 @@ class Scores:
             raise errors.UserError("data.blacklist lists every image of the test split")
         return Scores(**{name: getattr(self, name)[keep] for name in _FIELDS})
 
-    def save(self, path: Path) -> None:
-        """Write predictions.npz: label, prediction and probability of the true class.
 
-        Raises:
-            UserError: it cannot be written.
-        """
-        files.write_whole(
-            path,
-            lambda file: np.savez_compressed(
-                file,
-                label=self.label,
-                prediction=self.prediction,
-                probability=self.probability,
-            ),
-        )
+def save(path: Path, last: Scores, averaged: Scores | None = None) -> None:
+    """Write predictions.npz: label, and prediction, rank and probability of the true class.
+
+    Those of the averaged parameters are `ema_prediction`, `ema_rank` and `ema_probability`.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    kinds = {"": last} | ({"ema_": averaged} if averaged is not None else {})
+    columns: dict[str, Any] = {"label": last.label}
+    for prefix, scores in kinds.items():
+        for name in ("prediction", "rank", "probability"):
+            columns[prefix + name] = getattr(scores, name)
+    files.write_whole(path, lambda file: np.savez_compressed(file, **columns))
 
 
 def evaluate(

@@ -44,6 +44,8 @@ def write(root: Path) -> tuple[Summary, Path]:
         "plots": drawn,
         "titles": _PLOT_TITLES,
         "show_ema": any(row.ema == row.ema for row in summary.arms),
+        "by_image": _by_image(summary),
+        "image_note": IMAGE_NOTE,
         "notes": NOTES if summary.study.arms else NOTES[-1:],
     }
     _write(root / "report.md", _render("report.md.j2", context))
@@ -95,6 +97,31 @@ NOTES = (
     "seeds, with this spread, would find with 80 % power before Holm's adjustment.",
     "MACs: one multiply-add is 1; convolutions and dense layers, for one image.",
 )
+
+IMAGE_NOTE = (
+    "The 95 % interval draws both seeds and images anew (two-level bootstrap). McNemar's exact "
+    "test compares the two networks of one seed on the same images: how many seeds differ at 5 %, "
+    "unadjusted. Neither decides a verdict."
+)
+
+
+def _by_image(summary: Summary) -> list[dict[str, str]]:
+    """The rows of the table that compares image by image; none without predictions."""
+    return [
+        {
+            "claim": question.claim,
+            "arms": f"{summary.study.arm(question.treatment).label} vs "
+            f"{summary.study.arm(question.baseline).label}",
+            "images": str(found.images),
+            "difference": wording.points(found.mean, sign=True),
+            "interval": f"[{wording.points(found.low, sign=True)}, "
+            f"{wording.points(found.high, sign=True)}]",
+            "only": f"{found.only_treatment:.1f} : {found.only_baseline:.1f}",
+            "mcnemar": f"{found.differing} of {found.seeds}",
+        }
+        for question, found in zip(summary.study.questions, summary.images, strict=True)
+        if found is not None
+    ]
 
 
 def _write(path: Path, text: str) -> None:

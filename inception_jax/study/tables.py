@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inception_jax.study import costs, stats, store
+from inception_jax.study import costs, images, stats, store
 from inception_jax.study.costs import ArmCost, CostRow
 from inception_jax.study.definition import Arm, Question, Study
+from inception_jax.study.images import ImageComparison
 from inception_jax.study.stats import Comparison, Verdict
 from inception_jax.study.store import Trial
 
@@ -55,6 +56,7 @@ class Summary:
         trials: every trial, in whatever state.
         arms: a row for each arm.
         questions: a row for each accuracy claim.
+        images: the same claims image by image; None where the trials left no predictions.
         costs: a row for each cost claim.
         warnings: what a reader should know before believing the table.
         facts: (name, text) pairs on versions, commit, machine and dates.
@@ -64,6 +66,7 @@ class Summary:
     trials: tuple[Trial, ...]
     arms: tuple[ArmRow, ...]
     questions: tuple[QuestionRow, ...]
+    images: tuple[ImageComparison | None, ...]
     costs: tuple[CostRow, ...]
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
@@ -90,6 +93,7 @@ def summarise(root: Path) -> Summary:
         trials=tuple(trials),
         arms=tuple(_arm_row(study, arm, trials, counted.get(arm.name)) for arm in study.arms),
         questions=_question_rows(study, trials),
+        images=tuple(images.of_question(root, study, trials, q) for q in study.questions),
         costs=tuple(costs.decide(claim, macs, measures) for claim in study.costs),
         warnings=tuple(_warnings(study, trials)),
         facts=tuple(_facts(root, study, trials)),

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from inception_jax import config as configs
 from inception_jax import data, errors, models
 from inception_jax.data import blacklist
+from inception_jax.evaluate import accuracy
 from inception_jax.evaluate.accuracy import Scores
 from inception_jax.train import cache, distributed, files, result, state, training, variables
 from inception_jax.train import mesh as meshes
@@ -44,8 +45,9 @@ def _finish(
 ) -> dict[str, Any]:
     """Write what a finished run leaves behind, result.json last, and return its content."""
     workdir, scores = setting.workdir, trained.scores
-    shown = scores.get("test", next(iter(scores.values())))
-    shown.save(workdir / "predictions.npz")
+    split = "test" if "test" in scores else next(iter(scores))
+    shown = scores[split]
+    accuracy.save(workdir / "predictions.npz", shown, scores.get(f"{split}_ema"))
     content = {
         "config": json.loads(configs.to_json(config)),
         "metrics": _metrics(scores, trained.recorder),

@@ -90,14 +90,19 @@ def test_top5_of_three_classes_is_top3(examples):
     assert evaluate(images, labels % 3, classes=3).summary()["top5"] == 1.0
 
 
-def test_predictions_come_back_from_the_file(examples, tmp_path):
-    scores = evaluate(*examples)
-    scores.save(tmp_path / "predictions.npz")
+@pytest.mark.parametrize("prefix", ["", "ema_"])
+def test_predictions_come_back_from_the_file(examples, tmp_path, prefix):
+    scores, averaged = evaluate(*examples), evaluate(255 - examples[0], examples[1])
+    kinds = {"": scores, "ema_": averaged}
+    accuracy.save(tmp_path / "predictions.npz", scores, averaged if prefix else None)
+    names = {"prediction", "rank", "probability"}
     with np.load(tmp_path / "predictions.npz") as found:
-        assert set(found) == {"label", "prediction", "probability"}
-        np.testing.assert_array_equal(found["prediction"], scores.prediction)
+        assert set(found) == {"label"} | {p + n for p in {"", prefix} for n in names}
+        for name in names:
+            wanted = getattr(kinds[prefix], name)
+            np.testing.assert_array_equal(found[prefix + name], wanted)
+            assert found[prefix + name].dtype == wanted.dtype
         assert found["label"].dtype == np.int32
-        assert found["probability"].dtype == np.float32
 
 
 def test_nothing_to_evaluate_is_an_error():
