@@ -22,5 +22,4 @@ def get_config() -> ConfigDict:
     config.model.width = 0.5
     config.model.grid17_kernel = 5
     config.train.epochs = 2.0
-    config.train.measure_peak = True
     return config
