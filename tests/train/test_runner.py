@@ -191,6 +191,7 @@ def test_a_finished_run_is_not_run_again(unbroken, monkeypatch):
 @pytest.mark.parametrize("kept", ["result.json", "config.json"])
 def test_another_configs_folder_is_refused(unbroken, tmp_path, kept):
     (tmp_path / kept).write_text((unbroken[0] / kept).read_text())
+    (tmp_path / "checkpoints" / "10").mkdir(parents=True)
     with pytest.raises(errors.UserError, match=r"optim.learning_rate \(0.03 there, 0.5 here\)"):
         train.run(make_config(optim__learning_rate=0.5), tmp_path, progress=False)
 
