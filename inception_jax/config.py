@@ -84,6 +84,12 @@ def default() -> ConfigDict:
     config.train.measure_peak = False  # log the speed as a share of matrix products', too
     config.train.accumulate = 1  # gradient accumulation: micro-batches a step
 
+    # Of a study's arm that trains nothing and evaluates others (study/definition.py, Arm.members).
+    config.eval = ConfigDict()
+    config.eval.members = ()  # arms whose trials of the same seed are evaluated together
+    config.eval.crops = 1  # 1 | 12 | 144: docs/evaluation.md
+    config.eval.weights = "raw"  # | "ema"
+
     config.parallel = ConfigDict()
     config.parallel.devices = 0  # 0 is all of them
     # Several processes: HOST:PORT of the first and the two numbers; "auto" asks JAX (SLURM, Open
@@ -235,6 +241,11 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 def _check(config: ConfigDict, train_examples: int) -> None:
     values = keys(config)
+    if any(values[key] != value for key, value in keys(default().eval, "eval.").items()):
+        raise errors.UserError(
+            "eval.* is for an arm of a study that evaluates others, not for training; to score a "
+            "run with crops: inception-jax evaluate --crops 12"
+        )
     for key, (low, high) in _RANGES.items():
         if not low <= values[key] <= high:
             raise errors.UsageError(

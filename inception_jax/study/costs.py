@@ -91,9 +91,11 @@ def count(root: Path, study: Study) -> None:
     held = store.read_json(path)
     known: dict[str, Any] = held if isinstance(held, dict) else {}
     configs = store.arm_configs(study)
+    together = [arm for arm in study.arms if arm.members]
     stale = [
         arm
         for arm, config in configs.items()
+        if arm not in {arm.name for arm in together}
         if not isinstance(known.get(arm), dict) or known[arm].get("of") != _subject(config)
     ]
     for arm in stale:
@@ -101,14 +103,24 @@ def count(root: Path, study: Study) -> None:
             known[arm] = {**_count(configs[arm]), "of": _subject(configs[arm])}
         except (errors.UserError, OSError):
             known.pop(arm, None)
+    for arm in together:
+        known.pop(arm.name, None)
+        if all(name in known for name in arm.members):
+            known[arm.name] = _sum([known[name] for name in arm.members], configs[arm.name])
     measures = [claim.measure for claim in study.costs if claim.measure]
     if measures:
         from inception_jax.study import counting
 
         known[_MEASURES] = {name: counting.MEASURES[name]() for name in measures}
-    if (stale or measures) and known:
+    if (stale or together or measures) and known:
         kept = [*configs, _MEASURES]
         store.write_json(path, {name: known[name] for name in kept if name in known})
+
+
+def _sum(members: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> dict[str, int]:
+    """Of an arm that evaluates others: all of their parameters, every crop through each network."""
+    macs = sum(member["macs"] for member in members) * config["eval"]["crops"]
+    return {"params": sum(member["params"] for member in members), "macs": macs}
 
 
 def _subject(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,15 +32,23 @@ class Arm:
         name: also the name of its folder: letters, digits, `_`, `-`, `.`.
         label: as it is printed in tables and plots.
         overrides: what sets the arm apart from the others.
+        members: names of trained arms. Then this one trains nothing: its trial of a seed evaluates
+            theirs of the same seed, together where there are several, by `eval.crops` and
+            `eval.weights`, the only keys that its overrides may have.
+        seed_offset: added to the seed, so that arms with one config are independent members.
     """
 
     name: str
     label: str
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    members: tuple[str, ...] = ()
+    seed_offset: int = 0
 
     def __post_init__(self) -> None:
         if not _FOLDER_NAME.fullmatch(self.name):
             raise ValueError(f"arm name {self.name!r} cannot be a folder name")
+        if self.members and not {"eval.crops", "eval.weights"} >= set(self.overrides):
+            raise ValueError(f"arm {self.name!r} trains nothing; it can only set eval.*")
 
 
 @dataclass(frozen=True)
@@ -162,6 +170,10 @@ class Study:
         unknown = (asked | {arm for cost in self.costs for arm in cost.arms}) - set(names)
         if unknown:
             raise ValueError(f"study {self.name}: no arm named {', '.join(sorted(unknown))}")
+        trained = {arm.name for arm in self.arms if not arm.members}
+        untrained = {name for arm in self.arms for name in arm.members} - trained
+        if untrained:
+            raise ValueError(f"study {self.name}: no trained arm {', '.join(sorted(untrained))}")
         if self.seeds < 1:
             raise errors.UsageError(f"a study needs at least 1 seed, got {self.seeds}")
 
@@ -171,7 +183,10 @@ class Study:
 
     def config(self, arm: Arm, seed: int) -> ConfigDict:
         """The config of one trial."""
-        overrides = {**self.overrides, **arm.overrides, "seed": seed}
+        own = dict(arm.overrides)
+        if arm.members:
+            own = {**self.arm(arm.members[0]).overrides, **own, "eval.members": arm.members}
+        overrides = {**self.overrides, **own, "seed": seed + arm.seed_offset}
         return config_lib.apply(config_lib.load_file(self.base), overrides)
 
     def with_seeds(self, seeds: int) -> Study:
@@ -199,7 +214,9 @@ def from_dict(data: Mapping[str, Any]) -> Study:
         ValueError, KeyError, TypeError: the data does not describe a study.
     """
     fields = dict(data)
-    fields["arms"] = tuple(Arm(**arm) for arm in fields["arms"])
+    fields["arms"] = tuple(
+        Arm(**{**arm, "members": tuple(arm.get("members", ()))}) for arm in fields["arms"]
+    )
     fields["questions"] = tuple(Question(**question) for question in fields["questions"])
     fields["costs"] = tuple(_cost_claim(cost) for cost in fields["costs"])
     return Study(**fields)
@@ -227,6 +244,8 @@ def identity(study: Study) -> dict[str, Any]:
         "base": study.base,
         "overrides": study.overrides,
         "arms": {arm.name: arm.overrides for arm in study.arms},
+        "members": {arm.name: arm.members for arm in study.arms if arm.members},
+        "seed_offsets": {arm.name: arm.seed_offset for arm in study.arms if arm.seed_offset},
         "questions": questions,
         "metric": study.metric,
     }

@@ -163,10 +163,21 @@ def _launch(
         with _terminable():
             _check(waiting, launcher, console)
             with board:
-                launcher.launch(waiting, board)
+                for stage in _stages(waiting):
+                    launcher.launch(stage, board)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; finished trials are kept. To go on: {again}") from None
     return board.failures
+
+
+def _stages(waiting: Sequence[Job]) -> list[list[Job]]:
+    """What trains, then what evaluates it."""
+
+    def evaluates(job: Job) -> bool:
+        return bool(store.read_json(job.folder / store.CONFIG_FILE)["eval"]["members"])
+
+    stages = ([job for job in waiting if evaluates(job) == later] for later in (False, True))
+    return [stage for stage in stages if stage]
 
 
 def _check(waiting: Sequence[Job], launcher: Launcher, console: Console) -> None:

@@ -167,7 +167,7 @@ def prepare(root: Path, config: Mapping[str, Any], arm: str, seed: int) -> tuple
         seed: the trial's seed.
     """
     folder = trial_folder(root, arm, seed)
-    wanted = {**config, "seed": seed}
+    wanted = {**config, "seed": config["seed"] + seed}
     trial = read_trial(folder, arm, seed, wanted)
     held = read_json(folder / CONFIG_FILE)
     if trial.state == "foreign" or (isinstance(held, dict) and not matches(wanted, held)):
@@ -268,7 +268,8 @@ def read_trials(root: Path, study: Study) -> list[Trial]:
         for seed in range(study.seeds):
             folder = trial_folder(root, arm.name, seed)
             config = read_json(folder / CONFIG_FILE)
-            wanted = {**config, "seed": seed} if isinstance(config, dict) else None
+            own = {"seed": seed + arm.seed_offset}
+            wanted = {**config, **own} if isinstance(config, dict) else None
             trials.append(read_trial(folder, arm.name, seed, wanted))
     return trials
 

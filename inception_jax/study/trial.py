@@ -58,6 +58,12 @@ def run(folder: Path, prepare: bool = False) -> None:
 
         data.load(config.data)
         return
+    if config.eval.members:
+        from inception_jax.evaluate import rescore
+
+        arms, seed = folder.resolve().parent.parent, folder.resolve().name
+        rescore.run(config, folder, [arms / name / seed for name in config.eval.members])
+        return
     from inception_jax import train
 
     train.run(config, str(folder), progress=False)
