@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from inception_jax import train, weights
 from inception_jax.cli import main
@@ -86,3 +87,11 @@ def test_weights_of_another_network_are_one_line(imported, tmp_path, capsys):
     assert "bn_googlenet of torchvision" in capsys.readouterr().err
     assert main([*words, "--network", "googlenet", "--aux", "drop"]) == 0
     assert "6,624,904 parameters" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_imported_run_predicts(imported, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 500, 3), np.uint8)
+    Image.fromarray(pixels).save(imported / "photo.jpg")
+    assert main(["predict", "--workdir", str(imported / "run"), str(imported / "photo.jpg")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 6
