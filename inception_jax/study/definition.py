@@ -21,6 +21,8 @@ DIRECTIONS = ("greater", "less", "equivalent")
 Direction = Literal["greater", "less", "equivalent"]
 Kernel = tuple[int, int]
 
+# A metric of a question: a key of `result.json`'s metrics, or one of the forms of `study.outcomes`.
+METRIC = re.compile(r"(?:(early|time_to)\((\w+), (0?\.\d+|1)\)|\w+)")
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -60,11 +62,12 @@ class Question:
         statement: the claim in one sentence; *supported* means that this sentence holds.
         treatment: name of the arm that the claim is about.
         baseline: name of the arm that it is compared with.
-        direction: of treatment minus baseline, in the study's metric.
+        direction: of treatment minus baseline.
         margin: in the metric's unit (0.01 is one point of accuracy). With "greater" or "less" it
             makes the question one of non-inferiority, with "equivalent" it is required.
         paper: the paper's figure as printed.
         source: where in the paper it stands.
+        metric: what it is about, in the words of `study.outcomes`; "" is the study's metric.
     """
 
     claim: str
@@ -75,12 +78,18 @@ class Question:
     margin: float | None = None
     paper: str = ""
     source: str = ""
+    metric: str = ""
 
     def __post_init__(self) -> None:
         if self.direction not in DIRECTIONS:
             raise ValueError(f"direction {self.direction!r} is none of {', '.join(DIRECTIONS)}")
         if self.direction == "equivalent" and self.margin is None:
             raise ValueError(f"question {self.claim}: equivalence needs a margin")
+        if self.metric and not METRIC.fullmatch(self.metric):
+            raise ValueError(
+                f"question {self.claim}: metric {self.metric!r} is neither a name nor "
+                "early(NAME, SHARE) nor time_to(NAME, LEVEL)"
+            )
 
 
 @dataclass(frozen=True)
@@ -236,7 +245,10 @@ def identity(study: Study) -> dict[str, Any]:
 
     Margins and directions count: they are fixed before the first trial runs.
     """
-    questions = [(q.claim, q.treatment, q.baseline, q.direction, q.margin) for q in study.questions]
+    questions = [
+        (q.claim, q.treatment, q.baseline, q.direction, q.margin, *([q.metric] if q.metric else []))
+        for q in study.questions
+    ]
     facts = {
         "study": study.name,
         "scale": study.scale,

@@ -66,6 +66,10 @@ class Trial:
     record: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
 
+    def with_metrics(self, metrics: Mapping[str, float]) -> Trial:
+        """The same trial with these metrics."""
+        return dataclasses.replace(self, metrics=metrics)
+
 
 def trial_folder(root: Path, arm: str, seed: int) -> Path:
     """Where a trial lives."""

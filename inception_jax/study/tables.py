@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inception_jax.study import costs, images, stats, store
+from inception_jax.study import costs, images, outcomes, stats, store
 from inception_jax.study.costs import ArmCost, CostRow
 from inception_jax.study.definition import Arm, Question, Study
 from inception_jax.study.images import ImageComparison
@@ -84,7 +84,8 @@ def summarise(root: Path) -> Summary:
         UserError: the folder holds no study.
     """
     study = store.read_study(root)
-    trials = store.read_trials(root, study)
+    asked = tuple(dict.fromkeys(q.metric for q in study.questions if q.metric))
+    trials = [outcomes.add(root, trial, asked) for trial in store.read_trials(root, study)]
     counted = costs.read(root)
     macs = {arm: cost.macs for arm, cost in counted.items()}
     measures = costs.read_measures(root)
@@ -113,8 +114,9 @@ def pairs(
     study: Study, trials: Sequence[Trial], question: Question
 ) -> dict[int, tuple[float, float]]:
     """(treatment, baseline) of each seed that is done in both arms."""
-    treatment = values(trials, question.treatment, study.metric)
-    baseline = values(trials, question.baseline, study.metric)
+    metric = question.metric or study.metric
+    treatment = values(trials, question.treatment, metric)
+    baseline = values(trials, question.baseline, metric)
     return {
         seed: (treatment[seed], baseline[seed]) for seed in sorted(treatment) if seed in baseline
     }

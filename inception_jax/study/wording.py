@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from inception_jax.study import outcomes
 from inception_jax.study.costs import CostRow
 from inception_jax.study.definition import Question
 from inception_jax.study.tables import ArmRow, QuestionRow
@@ -76,6 +77,11 @@ def interval(row: QuestionRow) -> str:
 
 def rule(question: Question) -> str:
     """The decision rule in a few words."""
+    about = f"{outcomes.label(question.metric)}: " if question.metric else ""
+    return about + _direction(question)
+
+
+def _direction(question: Question) -> str:
     if question.direction == "equivalent":
         return f"equivalent within ±{points(question.margin or 0)}"
     if question.margin:
