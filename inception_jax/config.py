@@ -82,6 +82,8 @@ def default() -> ConfigDict:
     config.train.keep_best = ""  # besides, the best on validation: "top1" | "top5" | "loss"
     config.train.tensorboard = False  # events in the workdir (extra `tensorboard`)
     config.train.measure_peak = False  # log the speed as a share of matrix products', too
+    # Metric "diverged" in result.json; a loss that is not finite ends in a result, not an error.
+    config.train.record_divergence = False
     config.train.accumulate = 1  # gradient accumulation: micro-batches a step
 
     # Of a study's arm that trains nothing and evaluates others (study/definition.py, Arm.members).

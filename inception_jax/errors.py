@@ -19,7 +19,15 @@ class UsageError(UserError):
 
 
 class NonFiniteLoss(UserError):
-    """The loss became NaN or infinite; the message names the step and the last good checkpoint."""
+    """The loss became NaN or infinite; the message names the step and the last good checkpoint.
+
+    Attributes:
+        step: at which it was seen.
+    """
+
+    def __init__(self, message: str, step: int = 0) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class Interrupted(UserError):

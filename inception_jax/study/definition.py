@@ -130,6 +130,27 @@ class CostClaim:
 
 
 @dataclass(frozen=True)
+class Search:
+    """A key that each arm has tuned for itself before the study: the same tries for all.
+
+    Attributes:
+        key: of the config, as in "optim.learning_rate".
+        values: what is tried, in rising order.
+        metric: of the validation split; the highest mean is chosen.
+        seeds: trials of each value.
+    """
+
+    key: str
+    values: tuple[float, ...]
+    metric: str = "validation_top1"
+    seeds: int = 2
+
+    def __post_init__(self) -> None:
+        if not self.metric.startswith("validation_"):
+            raise ValueError(f"a search goes by the validation split, not by {self.metric!r}")
+
+
+@dataclass(frozen=True)
 class Study:
     """Arms times seeds on one data set, and what is asked of them.
 
@@ -152,6 +173,7 @@ class Study:
         memory_gb: what one trial needs at its peak.
         fairness: why this is a fair miniature of the paper's experiment, and where it is not.
         differs: what differs from the paper's set-up.
+        search: what every arm has tuned for itself first.
     """
 
     name: str
@@ -170,6 +192,7 @@ class Study:
     memory_gb: float = 1.5
     fairness: str = ""
     differs: str = ""
+    search: Search | None = None
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -228,6 +251,8 @@ def from_dict(data: Mapping[str, Any]) -> Study:
     )
     fields["questions"] = tuple(Question(**question) for question in fields["questions"])
     fields["costs"] = tuple(_cost_claim(cost) for cost in fields["costs"])
+    search = fields.get("search")
+    fields["search"] = Search(**{**search, "values": tuple(search["values"])}) if search else None
     return Study(**fields)
 
 
@@ -260,6 +285,7 @@ def identity(study: Study) -> dict[str, Any]:
         "seed_offsets": {arm.name: arm.seed_offset for arm in study.arms if arm.seed_offset},
         "questions": questions,
         "metric": study.metric,
+        "search": dataclasses.asdict(study.search) if study.search else None,
     }
     return _plain(facts)
 

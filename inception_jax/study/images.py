@@ -163,7 +163,7 @@ def of_question(
     labels: Any = None
     for seed in seeds:
         for arm in arms:
-            found = read(store.trial_folder(root, arm, seed), study.metric)
+            found = read(store.trial_folder(root, arm, seed), question.metric or study.metric)
             if found is None or (labels is not None and not np.array_equal(labels, found[0])):
                 return None
             labels = found[0]

@@ -2,6 +2,7 @@
 
     test_top1                    the metric as it stands there, after the last step
     early(test_top1, 0.25)       its mean over the evaluations in the first quarter of the run
+    diverged                     1 where the run diverged, else 0 (`train.record_divergence`)
     time_to(test_top1, 0.9)      the share of the run after which it first reaches 0.9, on a
                                  straight line between evaluations; 1 where it never does
 
@@ -20,6 +21,7 @@ from inception_jax.study import store
 from inception_jax.study.definition import METRIC
 from inception_jax.study.store import Trial
 
+DIVERGED = "diverged"  # 1 or 0, of a trial with `train.record_divergence`
 Curve = Sequence[tuple[int, float]]
 
 

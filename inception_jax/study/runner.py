@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from inception_jax import errors
-from inception_jax.study import costs, definition, launch, lock, store
+from inception_jax.study import costs, definition, launch, lock, search, store
 from inception_jax.study.definition import Study
 from inception_jax.study.launch import Interrupted, Job, Launcher
 from inception_jax.study.progress import Board, duration
@@ -118,7 +118,8 @@ def run_study(
                 f"{root} holds results of {study.seeds} seeds; going on with {study.seeds}",
                 highlight=False,
             )
-        waiting, done = _jobs(root, study, console)
+        tuned = _tuned(root, study, launcher, console, again)
+        waiting, done = _jobs(root, tuned, console)
         failed = _launch(waiting, done, launcher, console, again) if waiting else []
         if done and not waiting:
             console.print(f"all {len(done)} trials are there already", highlight=False)
@@ -132,6 +133,22 @@ def run_study(
             page,
         )
     return page
+
+
+def _tuned(root: Path, study: Study, launcher: Launcher, console: Console, again: str) -> Study:
+    """The study with what its search chose, which runs first where it has not been made."""
+    if study.search is None:
+        return study
+    choice = search.read(root)
+    if choice is None:
+        console.print(f"search of {study.search.key} on the validation split", highlight=False)
+        folder = root / search.FOLDER
+        phase = store.register(folder, search.phase(study))
+        waiting, done = _jobs(folder, phase, console)
+        if waiting:
+            _launch(waiting, done, launcher, console, again)
+        choice = search.choose(root, study)
+    return search.apply(study, choice)
 
 
 def _jobs(root: Path, study: Study, console: Console) -> tuple[list[Job], list[Job]]:

@@ -127,6 +127,22 @@ def compare(
     return dataclasses.replace(decided, verdict=verdict(decided, decided.decisive_p))
 
 
+def exact(comparison: Comparison) -> Comparison:
+    """The comparison decided by its sign-flip test instead of the t test.
+
+    For values that are 0 or 1 this is McNemar's exact test on the pairs that differ.
+
+    Raises:
+        ValueError: the comparison has a margin, against which the test does not hold.
+    """
+    if comparison.margin or comparison.p_against is not None:
+        raise ValueError("the sign-flip test is against no difference: leave out the margin")
+    decided = dataclasses.replace(
+        comparison, p=comparison.p_sign_flip, test="sign flip (McNemar), two-sided"
+    )
+    return dataclasses.replace(decided, verdict=verdict(decided, decided.p))
+
+
 def verdict(comparison: Comparison, p: float) -> Verdict:
     """The verdict at the (adjusted) decisive p value."""
     if p >= comparison.alpha:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inception_jax.study import costs, images, outcomes, stats, store
+from inception_jax.study import costs, images, outcomes, search, stats, store
 from inception_jax.study.costs import ArmCost, CostRow
 from inception_jax.study.definition import Arm, Question, Study
 from inception_jax.study.images import ImageComparison
@@ -96,8 +96,8 @@ def summarise(root: Path) -> Summary:
         questions=_question_rows(study, trials),
         images=tuple(images.of_question(root, study, trials, q) for q in study.questions),
         costs=tuple(costs.decide(claim, macs, measures) for claim in study.costs),
-        warnings=tuple(_warnings(study, trials)),
-        facts=tuple(_facts(root, study, trials)),
+        warnings=(*_warnings(study, trials), *search.warnings(root, study)),
+        facts=(*_facts(root, study, trials), *search.facts(root, study)),
     )
 
 
@@ -151,7 +151,7 @@ def _question_rows(study: Study, trials: Sequence[Trial]) -> tuple[QuestionRow, 
     comparisons: list[Comparison | None] = []
     for question in study.questions:
         seeds = pairs(study, trials, question)
-        comparisons.append(
+        comparison = (
             stats.compare(
                 [treatment for treatment, _ in seeds.values()],
                 [baseline for _, baseline in seeds.values()],
@@ -161,6 +161,8 @@ def _question_rows(study: Study, trials: Sequence[Trial]) -> tuple[QuestionRow, 
             if len(seeds) > 1
             else None
         )
+        counted = comparison and (question.metric or study.metric) == outcomes.DIVERGED
+        comparisons.append(stats.exact(comparison) if comparison and counted else comparison)
     adjusted = stats.holm(comparisons)
     return tuple(
         QuestionRow(question, comparison, p, verdict)
@@ -198,7 +200,7 @@ def _twins(study: Study, trials: Sequence[Trial]) -> list[str]:
     """Arms that ended in the same parameters: an override that changes nothing."""
     owners: dict[tuple[int, Any], list[str]] = {}
     for trial in trials:
-        if trial.state == "done":
+        if trial.state == "done" and trial.record["params_sha256"]:  # "" where it diverged
             key = (trial.seed, trial.record["params_sha256"])
             owners.setdefault(key, []).append(trial.arm)
     groups = {tuple(arms) for arms in owners.values() if len(arms) > 1}

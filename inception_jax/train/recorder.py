@@ -155,7 +155,8 @@ class Recorder:
         )
         raise errors.NonFiniteLoss(
             f"{what} at step {step}{self._where(finite)}; last good checkpoint: "
-            f"{self._last_good()}; lower optim.learning_rate or set optim.clip_norm"
+            f"{self._last_good()}; lower optim.learning_rate or set optim.clip_norm",
+            step,
         )
 
     def _where(self, finite: np.ndarray) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from inception_jax.train.checkpoint import Checkpoints
 from inception_jax.train.recorder import Recorder
 from inception_jax.train.training import Setting, Trained
 
+# A run has diverged, too, where its last training loss is not below this share of a guess's.
+_TRAINED = 0.99
+
 
 def run(
     config: ConfigDict, workdir: Path, *, progress: bool = True, profile: int = 0
@@ -35,7 +39,13 @@ def run(
     resolved = configs.resolve(config, dataset.sizes["train"])
     model = models.from_config(resolved.model, dataset.num_classes)
     setting = Setting(resolved, dataset, model, meshes.create(resolved), workdir)
-    trained = training.train(setting, shown=progress, profile=profile)
+    try:
+        trained = training.train(setting, shown=progress, profile=profile)
+    except errors.NonFiniteLoss as error:
+        if not config.train.record_divergence:
+            raise
+        step = error.step
+        return distributed.from_first(lambda: _diverged(config, setting, step, started))
     corrupt = distributed.total(len(trained.corrupt))
     return distributed.from_first(lambda: _finish(config, setting, trained, corrupt, started))
 
@@ -48,19 +58,18 @@ def _finish(
     split = "test" if "test" in scores else next(iter(scores))
     shown = scores[split]
     accuracy.save(workdir / "predictions.npz", shown, scores.get(f"{split}_ema"))
+    metrics = _metrics(scores, trained.recorder)
+    if config.train.record_divergence:
+        heads = 1 + config.loss.aux_weight * len(config.model.aux.sites)
+        guess = heads * math.log(setting.dataset.num_classes)
+        metrics["diverged"] = float(metrics["train_loss"] > _TRAINED * guess)
     content = {
         "config": json.loads(configs.to_json(config)),
-        "metrics": _metrics(scores, trained.recorder),
+        "metrics": metrics,
         "steps": int(trained.state.step),
         "params_sha256": variables.write(workdir, trained.state),
         "seconds": round(trained.recorder.seconds, 3),
-        "started": started,
-        "finished": result.now(),
-        "data": _about(setting.dataset),
-        "versions": result.versions(),
-        "commit": result.commit(),
-        "machine": result.machine(),
-        "peak_memory_bytes": result.peak_memory(),
+        **_origin(setting, started),
     }
     if trained.best:
         content["best"] = trained.best
@@ -71,6 +80,33 @@ def _finish(
         content["data"]["blacklist"] = listed.about(int(shown.excluded.sum()), len(shown))
     result.write(workdir, content)
     return content
+
+
+def _diverged(config: ConfigDict, setting: Setting, step: int, started: str) -> dict[str, Any]:
+    """Write the result of a run whose loss is not finite from this step on, and return it."""
+    content = {
+        "config": json.loads(configs.to_json(config)),
+        "metrics": {"diverged": 1.0},
+        "steps": step,
+        "params_sha256": "",
+        "seconds": 0.0,
+        **_origin(setting, started),
+    }
+    result.write(setting.workdir, content)
+    return content
+
+
+def _origin(setting: Setting, started: str) -> dict[str, Any]:
+    """Where a result comes from."""
+    return {
+        "started": started,
+        "finished": result.now(),
+        "data": _about(setting.dataset),
+        "versions": result.versions(),
+        "commit": result.commit(),
+        "machine": result.machine(),
+        "peak_memory_bytes": result.peak_memory(),
+    }
 
 
 def from_workdir(

@@ -16,7 +16,18 @@ DATA = {
     "resolution": ["photos", "mnist5k", "digits", "elpv"],
     **{
         name: ["mnist5k", "photos", "digits"]
-        for name in ("asymmetric", "auxiliary", "expanded", "reduction", "smoothing", "stem")
+        for name in (
+            "asymmetric",
+            "auxiliary",
+            "clipping",
+            "expanded",
+            "ladder",
+            "optimizer",
+            "reduction",
+            "smoothing",
+            "stem",
+            "training_time",
+        )
     },
 }
 # The accuracy claims of the list, and the study that asks each of them.
@@ -29,6 +40,10 @@ CLAIMS = {
     "stem": {"A11"},
     "smoothing": {"A12"},
     "expanded": {"A14"},
+    "optimizer": {"A13"},
+    "training_time": {"A17"},
+    "clipping": {"A22"},
+    "ladder": {"A18"},
 }
 
 

@@ -33,7 +33,12 @@ def result(config: dict) -> dict:
     text = json.dumps(config, sort_keys=True)
     return {
         "config": config,
-        "metrics": {"test_top1": top1, "test_loss": 1 - top1, "test_ema_top1": top1 + 0.001},
+        "metrics": {
+            "test_top1": top1,
+            "test_loss": 1 - top1,
+            "test_ema_top1": top1 + 0.001,
+            "validation_top1": top1 - 0.001,
+        },
         "steps": 30,
         "params_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "seconds": 1.5,

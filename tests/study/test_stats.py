@@ -18,6 +18,19 @@ DRUG_1 = [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]
 DRUG_2 = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]
 
 
+def test_counted_outcomes_are_decided_by_mcnemars_exact_test():
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    free, clipped = [1, 1, 1, 1, 1, 1, 1, 0, 1, 0], [0, 0, 0, 0, 0, 0, 0, 1, 1, 0]
+    found = stats.exact(stats.compare(clipped, free, "less"))
+    assert found.p == pytest.approx(mcnemar([[0, 7], [1, 2]], exact=True).pvalue)  # pyright: ignore[reportAttributeAccessIssue]
+    assert found.verdict == "inconclusive"
+    assert stats.exact(stats.compare([0] * 8, [1] * 8, "less")).verdict == "supported"
+    assert stats.exact(stats.compare([1] * 8, [0] * 8, "less")).verdict == "contradicted"
+    with pytest.raises(ValueError, match="leave out the margin"):
+        stats.exact(stats.compare(clipped, free, "less", margin=0.1))
+
+
 def test_paired_t_matches_the_published_analysis_of_students_sleep_data():
     found = study.compare(DRUG_2, DRUG_1)
     assert found.mean == pytest.approx(1.58)

@@ -292,6 +292,17 @@ def test_a_data_file_that_vanishes_is_one_line_and_the_run_goes_on_once_it_is_ba
     assert result["params_sha256"] == unbroken["params_sha256"]
 
 
+def test_a_diverging_run_can_be_a_result(tmp_path):
+    sgd = {"optim__name": "sgd", "optim__warmup_epochs": 0.0, "train__record_divergence": True}
+    wild = make_config(**sgd, optim__learning_rate=1e30)
+    found = train.run(wild, tmp_path / "wild", progress=False)
+    assert found["metrics"] == {"diverged": 1.0}
+    assert 0 < found["steps"] <= 10
+    assert json.loads((tmp_path / "wild" / "result.json").read_text()) == found
+    calm = train.run(make_config(**sgd), tmp_path / "calm", progress=False)
+    assert calm["metrics"]["diverged"] == 0
+
+
 def test_a_short_run_writes_no_checkpoint(tmp_path):
     short = make_config(train__checkpoint_every_steps=0, train__max_steps=3)
     result = train.run(short, tmp_path, progress=False)
