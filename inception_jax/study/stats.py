@@ -7,7 +7,6 @@ between arms cancels. scipy and statsmodels do the arithmetic; they are imported
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from inception_jax.study import power
 from inception_jax.study.definition import DIRECTIONS
 
 Verdict = Literal["supported", "contradicted", "inconclusive"]
@@ -114,7 +114,7 @@ def compare(
         p=1.0,
         verdict="inconclusive",
         test="none: the arms are identical",
-        smallest_detectable=sd / math.sqrt(n) * _detectable(n, alpha),
+        smallest_detectable=sd * power.detectable(n, alpha, POWER),
         direction=direction,
         margin=margin,
         alpha=alpha,
@@ -268,19 +268,3 @@ def _sign_flip(difference: np.ndarray) -> float:
         rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
-
-
-@functools.cache
-def _detectable(n: int, alpha: float) -> float:
-    """Noncentrality (true difference in standard errors) found with 80 % power."""
-    from scipy import optimize
-    from scipy import stats as scipy_stats
-    from statsmodels.stats.power import TTestPower
-
-    # The far tail of the two-sided test adds nothing at 80 % and is NaN in scipy for few pairs.
-    def power(shift: float) -> float:
-        return float(TTestPower().power(shift / math.sqrt(n), n, alpha / 2, alternative="larger"))
-
-    highest = 3 + 2 * float(scipy_stats.t.ppf(1 - alpha / 2, n - 1))
-    root = optimize.brentq(lambda shift: power(shift) - POWER, 1e-6, highest)
-    return float(root)  # pyright: ignore[reportArgumentType]

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from inception_jax import study
-from inception_jax.study import stats
+from inception_jax.study import power, stats
 
 # Student (1908), "The probable error of a mean": extra hours of sleep under two drugs, ten
 # patients; R's `sleep`, whose paired t.test prints t = -4.0621, df 9, p = 0.002833 and the interval
@@ -187,7 +187,7 @@ def test_false_positives_stay_near_nominal_and_planted_effects_are_found():
     low, high = scipy_stats.binom.interval(0.999, runs, 0.05)
     assert low <= wrong <= high
     # 3.27 / sqrt(8) standard deviations of the difference: planned power 0.8
-    effect = 0.01 * math.sqrt(2) * stats._detectable(n, 0.05) / math.sqrt(n)
+    effect = 0.01 * math.sqrt(2) * power.detectable(n)
     found = sum(study.compare(a + effect, b).verdict == "supported" for a, b in noise)
     low, high = scipy_stats.binom.interval(0.999, runs, 0.8)
     assert low <= found <= high
