@@ -15,6 +15,7 @@ from inception_jax.errors import UsageError, UserError, unknown
 # name -> what it does; each is a module of this package with `configure(parser)` and `run(args)`
 COMMANDS = {
     "study": "run a study: arms x seeds, then a table with verdicts",
+    "plan": "seeds, images, MACs and device-hours that a study takes",
     "report": "rebuild a study's tables and pages from its trials",
     "cost": "parameters, MACs and depth of networks",
     "train": "train one network from a config",
