@@ -21,8 +21,9 @@ _UNREACHED = f"> {power.MOST_SEEDS // 1000} k"
 def show(pairs: Pairs, console: Console | None = None) -> None:
     """Prints the plans, one under the other."""
     console = console or Console()
+    target = pairs[0][0].target  # every plan's
     for plan, device in pairs:
-        study, target = plan.study, plan.target
+        study = plan.study
         console.print(
             f"[bold]{escape(study.title)}[/] · {study.data} · {study.scale} scale · "
             f"{len(study.arms)} arms, {study.seeds} seeds",
