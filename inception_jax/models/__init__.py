@@ -19,11 +19,13 @@ from inception_jax.models.tables import NETWORKS
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+    from inception_jax.models.fold import fold_batch_norm
     from inception_jax.models.network import InceptionNetwork, Outputs
 
 __all__ = [
     "SITES", "InceptionNetwork", "Options", "Outputs",
-    "aux_sites", "create", "from_config", "image_size", "names", "notes", "strategies",
+    "aux_sites", "create", "fold_batch_norm", "from_config", "image_size", "names", "notes",
+    "strategies",
 ]  # fmt: skip
 
 
@@ -100,4 +102,8 @@ def __getattr__(name: str) -> Any:
         from inception_jax.models import network
 
         return getattr(network, name)
+    if name == "fold_batch_norm":
+        from inception_jax.models import fold
+
+        return fold.fold_batch_norm
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
