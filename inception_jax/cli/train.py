@@ -38,8 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Trains, evaluates and prints the scores."""
     from inception_jax import config as config_lib
+    from inception_jax import startup
 
     config = config_lib.apply(config_lib.load_file(args.config), args.overrides)
+    startup.prepare_for(config)
     from inception_jax import train
 
     result = train.run(config, args.workdir, progress=not args.quiet, profile=args.profile)

@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-_ONE_CORE_FLAGS = {
-    "--xla_force_host_platform_device_count": "1",
-    "--xla_cpu_multi_thread_eigen": "false",
-}
-# Small networks lose a quarter of their time to YNNPACK's fusions, and a little to a schedule meant
-# for many threads (inception_small, 28 px: 74 ms a step with both, 55 ms without). XLA aborts on a
-# flag that it does not know, so these are for the releases of jaxlib that they were measured on.
-_TUNED_FLAGS = {
-    "--xla_cpu_experimental_ynn_fusion_type": "",
-    "--xla_cpu_enable_concurrency_optimized_scheduler": "false",
-}
-_TUNED_RELEASES = ("0.10.",)
-# glibc gives every large buffer back to the system and asks for it again each step: a tenth to a
-# fifth of a small trial's time went into page faults (4.0 s of 19.7 s; 0.7 s with these).
-_KEEP_MEMORY = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(2**30),
-    "MALLOC_TRIM_THRESHOLD_": str(2**34),
-    "MALLOC_TOP_PAD_": str(2**28),
-}
+from inception_jax import startup
+
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 
 
@@ -106,7 +86,7 @@ def environment(slot: Slot, base: Mapping[str, str]) -> dict[str, str]:
     it gives the same bits; all share JAX's compilation cache: the seeds of an arm compile once.
     """
     result = dict(base)
-    result.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilation_cache(base)))
+    result.setdefault("JAX_COMPILATION_CACHE_DIR", str(startup.compilation_cache(base)))
     result.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     result.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     result["PYTHONUNBUFFERED"] = "1"
@@ -116,34 +96,7 @@ def environment(slot: Slot, base: Mapping[str, str]) -> dict[str, str]:
         result["CUDA_VISIBLE_DEVICES"] = chosen
         return result
     if not _has_tpu():
-        flags = {**tuned_flags(metadata.version("jaxlib")), **_ONE_CORE_FLAGS}
-        result["XLA_FLAGS"] = with_flags(base.get("XLA_FLAGS", ""), flags)
+        flags = startup.flags(devices=1, available=1)
+        result["XLA_FLAGS"] = startup.with_flags(base.get("XLA_FLAGS", ""), flags)
         result.update(dict.fromkeys(_THREAD_LIMITS, "1"))
-        result = {**_KEEP_MEMORY, **result}
     return result
-
-
-def tuned_flags(jaxlib: str) -> dict[str, str]:
-    """XLA's flags that make a small network fast on one core, for a version of jaxlib."""
-    return _TUNED_FLAGS if jaxlib.startswith(_TUNED_RELEASES) else {}
-
-
-def with_flags(text: str, flags: Mapping[str, str]) -> str:
-    """XLA flags with some of them set, whatever they were."""
-    kept = [flag for flag in text.split() if flag.partition("=")[0] not in flags]
-    return " ".join([*kept, *(f"{name}={value}" for name, value in flags.items())])
-
-
-def compilation_cache(environ: Mapping[str, str]) -> Path:
-    """Folder of compiled programs: one for each kind of processor, for homes that are shared."""
-    root = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "inception_jax" / "compiled" / _processor()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = [platform.processor()]
-    features = sorted({line for line in lines if line.startswith(("model name", "flags"))})
-    return f"{platform.machine()}-{zlib.crc32(''.join(features or lines[:1]).encode()):08x}"

@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from inception_jax import errors
+from inception_jax import errors, startup
 
 _PR_SET_PDEATHSIG = 1
 
@@ -72,6 +72,7 @@ def run(folder: Path, prepare: bool = False) -> None:
 def main(arguments: list[str]) -> int:
     """Runs the command line and returns the exit code."""
     tie_to_driver()
+    startup.prepare(alone=False)  # the launcher has chosen its devices
     prepare = arguments[:1] == ["--prepare"]
     folders = arguments[1:] if prepare else arguments
     if len(folders) != 1:

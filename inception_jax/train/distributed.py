@@ -6,10 +6,7 @@ Only the first process touches the workdir, so that no shared disk is needed.
 
 from __future__ import annotations
 
-import glob
-import importlib.util
 import json
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +14,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from inception_jax import errors
+from inception_jax import errors, startup
 
 #: Steps between two meetings, at which signals and clocks are compared: each meeting waits for
 #: the device, and a scheduler's grace period is longer than this.
@@ -40,7 +37,7 @@ def start(config: ConfigDict) -> ConfigDict:
         UserError: an address without its other two keys, or processes that do not meet.
     """
     parallel = config.parallel
-    address = parallel.coordinator or ("auto" if surrounded() else "none")
+    address = parallel.coordinator or ("auto" if startup.surrounded() else "none")
     if address != "none" and not jax.distributed.is_initialized():
         _join(address, parallel.num_processes, parallel.process_id)
     result = config.copy_and_resolve_references()
@@ -66,21 +63,6 @@ def _join(address: str, count: int, index: int) -> None:
             f"the processes of this run did not meet ({reason}); check parallel.coordinator, or "
             "set it to none for a run of one process"
         ) from error
-
-
-def surrounded() -> bool:
-    """Whether the environment says that this process is one of several (or on a TPU pod)."""
-    value = os.environ.get
-    if value("SLURM_STEP_NODELIST") and value("SLURM_PROCID"):
-        return int(value("SLURM_NTASKS", "1")) > 1
-    if int(value("OMPI_COMM_WORLD_SIZE", "1")) > 1 or value("JAX_COORDINATOR_ADDRESS"):
-        return True
-    if value("MEGASCALE_COORDINATOR_ADDRESS") or "," in value("TPU_WORKER_HOSTNAMES", ""):
-        return True
-    if value("JAX_PLATFORMS", "tpu").split(",")[0] != "tpu":
-        return False
-    has_tpu = glob.glob("/dev/accel*") or glob.glob("/dev/vfio/[0-9]*")
-    return bool(has_tpu) and importlib.util.find_spec("libtpu") is not None
 
 
 def is_first() -> bool:

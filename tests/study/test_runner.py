@@ -224,12 +224,6 @@ def test_a_slot_of_one_core_gets_one_thread_and_one_device():
     )
 
 
-def test_flags_are_only_for_the_releases_they_were_measured_on():
-    assert machine.tuned_flags("0.10.2")
-    assert machine.tuned_flags("0.9.0") == {}
-    assert machine.tuned_flags("0.11.0") == {}
-
-
 def test_the_plan_leaves_room_in_memory():
     slots, reason = machine.plan(memory_gb=1e6)
     assert len(slots) == 1

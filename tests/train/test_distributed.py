@@ -9,7 +9,7 @@ import pytest
 import two_processes
 
 from inception_jax import config as configs
-from inception_jax import errors
+from inception_jax import errors, startup
 from inception_jax.train import distributed, metrics
 
 RECIPE = {
@@ -39,7 +39,7 @@ def test_the_environment_tells_of_other_processes(monkeypatch, environment, seve
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert distributed.surrounded() == several
+    assert startup.surrounded() == several
 
 
 def test_addresses_are_no_part_of_what_a_run_is(monkeypatch):

@@ -1,0 +1,153 @@
+"""What has to be decided before JAX starts: devices on a CPU, XLA's flags, how memory is kept.
+
+A CPU gets one XLA device a core, and a batch is split over them as it is over accelerators. That
+changes no meaning: batch norm still takes its statistics over the whole batch, or over groups of
+`model.bn_group`. The figures behind each choice are in docs/performance.md.
+
+The environment variable INCEPTION_JAX_CPU_DEVICES sets another number of devices; 0 leaves JAX
+and the allocator as they come. XLA_FLAGS that name a number of devices are left alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import importlib.util
+import os
+import platform
+import sys
+import zlib
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inception_jax import errors
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+VARIABLE = "INCEPTION_JAX_CPU_DEVICES"
+_DEVICES = "--xla_force_host_platform_device_count"
+_THREADS = "--xla_cpu_multi_thread_eigen"
+# Small networks lose a quarter of their time to YNNPACK's fusions, and a little to a schedule meant
+# for many threads (inception_small, 28 px: 74 ms a step with both, 55 ms without). XLA aborts on a
+# flag that it does not know, so these are for the releases of jaxlib that they were measured on.
+_TUNED_FLAGS = {
+    "--xla_cpu_experimental_ynn_fusion_type": "",
+    "--xla_cpu_enable_concurrency_optimized_scheduler": "false",
+}
+_TUNED_RELEASES = ("0.10.",)
+# glibc gives every large buffer back to the system and asks for it again each step: a tenth to a
+# fifth of a step goes into page faults. Numbers are M_* of malloc.h.
+_KEEP_MEMORY = {
+    -8: 1,  # M_ARENA_MAX
+    -4: 0,  # M_MMAP_MAX: no buffer is mapped apart
+    -1: 2**31 - 1,  # M_TRIM_THRESHOLD, bytes
+    -2: 64 * 2**20,  # M_TOP_PAD, bytes
+}
+
+
+def prepare(batches: Iterable[int] = (), *, devices: int = 0, alone: bool = True) -> None:
+    """Settle devices and memory of this process; without effect where JAX is loaded already.
+
+    Args:
+        batches: sizes that the devices must share evenly; fewer devices where they could not.
+        devices: on a CPU; 0 is one a core.
+        alone: whether the process has the machine for itself: one of several of a run keeps one
+            device.
+
+    Raises:
+        UsageError: INCEPTION_JAX_CPU_DEVICES is not a number.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if not wanted.isdecimal() and wanted:
+        raise errors.UsageError(f"{VARIABLE} must be a number of devices, got {wanted!r}")
+    if wanted == "0" or "jax" in sys.modules:
+        return
+    keep_memory()
+    given = os.environ.get("XLA_FLAGS", "")
+    if _DEVICES in given or not alone:
+        return
+    available = cores()
+    count = int(wanted) if wanted else devices or shared(available, batches)
+    os.environ["XLA_FLAGS"] = with_flags(given, flags(count, available))
+
+
+def prepare_for(config: ConfigDict) -> None:
+    """`prepare` for a run of this config."""
+    data, parallel = config.data, config.parallel
+    alone = parallel.coordinator == "none" or not (parallel.coordinator or surrounded())
+    batches = (data.batch_size // config.train.accumulate, data.eval_batch_size)
+    prepare(batches, devices=parallel.devices, alone=alone)
+
+
+def flags(devices: int, available: int) -> dict[str, str]:
+    """XLA's flags for so many devices on so many cores.
+
+    A device has a core for itself where there are as many; then it needs no threads of its own.
+    """
+    alone = {_THREADS: "false"} if devices >= available else {}
+    return {**tuned_flags(metadata.version("jaxlib")), **alone, _DEVICES: str(devices)}
+
+
+def shared(most: int, batches: Iterable[int]) -> int:
+    """The largest number of devices, up to `most`, that divides every batch."""
+    sizes = list(batches)
+    return next(n for n in range(max(most, 1), 0, -1) if not any(size % n for size in sizes))
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def keep_memory() -> None:
+    """Makes glibc keep what a step frees for the next step; elsewhere nothing."""
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        for parameter, value in _KEEP_MEMORY.items():
+            library.mallopt(parameter, value)
+
+
+def tuned_flags(jaxlib: str) -> dict[str, str]:
+    """XLA's flags that make a network fast on a core, for a version of jaxlib."""
+    return _TUNED_FLAGS if jaxlib.startswith(_TUNED_RELEASES) else {}
+
+
+def with_flags(text: str, flags: Mapping[str, str]) -> str:
+    """XLA flags with some of them set, whatever they were."""
+    kept = [flag for flag in text.split() if flag.partition("=")[0] not in flags]
+    return " ".join([*kept, *(f"{name}={value}" for name, value in flags.items())])
+
+
+def surrounded() -> bool:
+    """Whether the environment says that this process is one of several (or on a TPU pod)."""
+    value = os.environ.get
+    if value("SLURM_STEP_NODELIST") and value("SLURM_PROCID"):
+        return int(value("SLURM_NTASKS", "1")) > 1
+    if int(value("OMPI_COMM_WORLD_SIZE", "1")) > 1 or value("JAX_COORDINATOR_ADDRESS"):
+        return True
+    if value("MEGASCALE_COORDINATOR_ADDRESS") or "," in value("TPU_WORKER_HOSTNAMES", ""):
+        return True
+    if value("JAX_PLATFORMS", "tpu").split(",")[0] != "tpu":
+        return False
+    has_tpu = glob.glob("/dev/accel*") or glob.glob("/dev/vfio/[0-9]*")
+    return bool(has_tpu) and importlib.util.find_spec("libtpu") is not None
+
+
+def compilation_cache(environ: Mapping[str, str]) -> Path:
+    """Folder of compiled programs: one for each kind of processor, for homes that are shared."""
+    root = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "inception_jax" / "compiled" / _processor()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = [platform.processor()]
+    features = sorted({line for line in lines if line.startswith(("model name", "flags"))})
+    return f"{platform.machine()}-{zlib.crc32(''.join(features or lines[:1]).encode()):08x}"
