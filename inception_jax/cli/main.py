@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "the most probable classes of image files",
     "weights": "import and export weights of other frameworks",
     "data": "list or prepare data sets",
+    "bench": "measure speed, alone or against PyTorch",
 }
 
 

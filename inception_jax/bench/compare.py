@@ -1,0 +1,142 @@
+"""Two processes that take turns on the machine: medians, and ratios with their spread."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from inception_jax import errors
+from inception_jax.bench.setting import Setting
+
+PYTHON = "INCEPTION_JAX_BENCH_TORCH"  # interpreter that has torch, where it is not this one
+SIDES = ("ours", "theirs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """What one program reached.
+
+    Attributes:
+        rates: images a second of every round.
+        compile_seconds: of the first step, with nothing in a compilation cache.
+        peak_bytes: the most memory its process held; on an accelerator, the device's.
+        about: versions and machine.
+    """
+
+    rates: tuple[float, ...]
+    compile_seconds: float
+    peak_bytes: int
+    about: dict[str, Any]
+
+    @property
+    def images_per_second(self) -> float:
+        """The median round's."""
+        return statistics.median(self.rates)
+
+
+def measure(
+    setting: Setting,
+    *,
+    against: bool,
+    rounds: int,
+    seconds: float,
+    report: Callable[[str], None] = lambda line: None,
+) -> tuple[Side, ...]:
+    """Ours and, where asked for, PyTorch's, in alternating rounds.
+
+    Args:
+        setting: what is measured.
+        against: whether PyTorch takes turns with us.
+        rounds: of each side; the two change who goes first.
+        seconds: of a round, at least.
+        report: takes a line as the benchmark goes on.
+
+    Raises:
+        UserError: a process that ended, with the last line it said.
+    """
+    with contextlib.ExitStack() as stack:
+        workers: list[_Worker] = []
+        for side in SIDES[: 1 + against]:
+            report(f"{side}: compiling and warming up")
+            workers.append(stack.enter_context(_started(side, setting)))
+        size, rates = setting.config.data.batch_size, [[] for _ in workers]
+        for index in range(rounds):
+            turns = list(zip(workers, rates, strict=True))
+            for worker, found in turns if index % 2 == 0 else reversed(turns):
+                took = worker.ask(str(seconds))
+                found.append(size * took["steps"] / took["seconds"])
+            line = "  ".join(f"{found[-1]:8.2f}" for found in rates)
+            report(f"round {index + 1} of {rounds}: {line} images/s")
+        return tuple(
+            Side(
+                tuple(found),
+                worker.ready.pop("compile_seconds"),
+                worker.finish()["peak_bytes"],
+                worker.ready,
+            )
+            for worker, found in zip(workers, rates, strict=True)
+        )
+
+
+def ratios(ours: Side, theirs: Side) -> list[float]:
+    """Our speed over theirs, round by round."""
+    return [a / b for a, b in zip(ours.rates, theirs.rates, strict=True)]
+
+
+class _Worker:
+    """A process that has compiled and waits for its turns."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Any) -> None:
+        self._process, self._log = process, log
+        self.ready = self._answer()
+
+    def ask(self, question: str) -> dict[str, Any]:
+        assert self._process.stdin
+        self._process.stdin.write(question + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def finish(self) -> dict[str, Any]:
+        assert self._process.stdin
+        self._process.stdin.close()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            last = (self._log.read().strip().splitlines() or ["it said nothing"])[-1]
+            raise errors.UserError(f"the benchmark's process ended: {last[:300]}")
+        found = json.loads(line)
+        if "error" in found:
+            raise errors.UserError(found["error"])
+        return found
+
+
+@contextlib.contextmanager
+def _started(side: str, setting: Setting) -> Iterator[_Worker]:
+    own = sys.executable
+    interpreter = os.environ.get(PYTHON, own) if side == "theirs" else own
+    # a program that is in the cache would make the compilation's time a matter of chance
+    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    command = (interpreter, "-m", "inception_jax.bench.worker", side, setting.to_json())
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=log, env=environment, text=True
+        ) as process,
+    ):
+        try:
+            yield _Worker(process, log)
+        finally:
+            process.kill()

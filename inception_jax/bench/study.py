@@ -1,0 +1,68 @@
+"""Measures a study as it runs by default against its trials one after another, each from nothing.
+
+Both run the same trials; the slow one has no compilation cache and one trial at a time:
+
+  inception-jax bench study
+  inception-jax bench study factorization --seeds 2 --format json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from inception_jax import errors
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments."""
+    parser.add_argument("name", nargs="?", default="factorization", metavar="NAME")
+    parser.add_argument("--seeds", type=int, help="another number of seeds than the study's own")
+    parser.add_argument("--scale", choices=("smoke", "default"), default="default")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the study twice and prints both times."""
+    command = [sys.executable, "-m", "inception_jax", "study", args.name, "--scale", args.scale]
+    command += ["--seeds", str(args.seeds)] if args.seeds else []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        # an empty cache of its own: the default has to fill it first, as on a new machine
+        cached = {"JAX_COMPILATION_CACHE_DIR": str(root / "cache")}
+        fast = _seconds([*command, "--workdir", str(root / "fast")], cached)
+        slow = _seconds(
+            [*command, "--workdir", str(root / "slow"), "--jobs", "1"],
+            {"JAX_ENABLE_COMPILATION_CACHE": "false"},
+        )
+    content: dict[str, Any] = {
+        "measure": "study",
+        "study": args.name,
+        "scale": args.scale,
+        "seeds": args.seeds,
+        "seconds": round(fast, 1),
+        "one_after_another_seconds": round(slow, 1),
+        "ratio": round(slow / fast, 3),
+    }
+    if args.format == "json":
+        print(json.dumps(content, indent=2))
+        return
+    print(f"{args.name}: {fast:.0f} s by default, {slow:.0f} s one trial after another without")
+    print(f"a compilation cache; {slow / fast:.2f} times as fast")
+
+
+def _seconds(command: list[str], environment: dict[str, str]) -> float:
+    start = time.perf_counter()
+    done = subprocess.run(
+        command, env=os.environ | environment, stdout=subprocess.DEVNULL, check=False
+    )
+    if done.returncode:
+        raise errors.UserError(f"the study ended with exit code {done.returncode}")
+    return time.perf_counter() - start

@@ -1,0 +1,63 @@
+"""One side of a benchmark: `python -m inception_jax.bench.worker ours|theirs SETTING`.
+
+It answers each line of its input with one line of JSON: first what it took to be ready, then for
+every number of seconds the steps it made in them, and at the end what it held.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+
+from inception_jax import errors, startup
+from inception_jax.bench import setting as settings
+
+_WARM_UP = 3  # steps after the first, which compiles
+
+
+def main(side: str, text: str) -> None:
+    """Measures until the input ends."""
+    setting = settings.from_json(text)
+    # what libraries print must not get between the answers
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def answer(**values: object) -> None:
+        answers.write(json.dumps(values) + "\n")
+
+    try:
+        if side == "ours":
+            startup.prepare_for(setting.config)
+        module = importlib.import_module(f"inception_jax.bench.{side}")
+        step = module.prepare(setting)
+    except errors.UserError as error:
+        answer(error=str(error))
+        return
+    began = time.perf_counter()
+    step()
+    compile_seconds = time.perf_counter() - began
+    for _ in range(_WARM_UP):
+        step()
+    answer(compile_seconds=compile_seconds, **module.about())
+    for line in sys.stdin:
+        answer(**_round(step, float(line)))
+    unit = 1 if sys.platform == "darwin" else 1024
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    answer(peak_bytes=module.device_peak_bytes() or held)
+
+
+def _round(step: object, seconds: float) -> dict[str, float]:
+    """Steps for at least so many seconds, and at least two."""
+    began, count = time.perf_counter(), 0
+    while count < 2 or time.perf_counter() - began < seconds:
+        step()  # pyright: ignore[reportCallIssue]
+        count += 1
+    return {"steps": count, "seconds": time.perf_counter() - began}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
