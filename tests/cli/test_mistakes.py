@@ -82,6 +82,7 @@ def test_other_commands(words, message, tmp_path, monkeypatch, capsys):
     _is_one_line(words, message, capsys)
 
 
+@pytest.mark.slow
 def test_a_mistake_can_be_mended_in_the_same_folder(tmp_path, capsys):
     """A run that left nothing does not claim its folder."""
     words = [*TRAIN, "--config.data.image_size=8", "--workdir", str(tmp_path)]
