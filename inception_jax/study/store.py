@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeGuard
 
 from inception_jax import config as config_lib
 from inception_jax import errors
-from inception_jax.study import definition
+from inception_jax.study import serialization
 from inception_jax.study.definition import Study
 
 State = Literal["done", "missing", "failed", "broken", "foreign"]
@@ -108,7 +108,7 @@ def register(root: Path, study: Study) -> Study:
     """
     held = read_study(root) if (root / STUDY_FILE).exists() else None
     if held is not None:
-        if definition.identity(held) != definition.identity(study):
+        if serialization.identity(held) != serialization.identity(study):
             raise errors.UserError(
                 f"{root} holds study {held.name!r} ({_difference(held, study)}); "
                 "choose another --workdir"
@@ -123,12 +123,12 @@ def register(root: Path, study: Study) -> Study:
     planned = held.planned_seeds if held is not None and finished else study.seeds
     joined = study.with_seeds(max([study.seeds, *(seed + 1 for seed in finished)]))
     joined = dataclasses.replace(joined, planned_seeds=planned)
-    write_json(root / STUDY_FILE, definition.to_dict(joined))
+    write_json(root / STUDY_FILE, serialization.to_dict(joined))
     return joined
 
 
 def _difference(held: Study, asked: Study) -> str:
-    before, after = definition.identity(held), definition.identity(asked)
+    before, after = serialization.identity(held), serialization.identity(asked)
     key = next(key for key in before if before[key] != after[key])
     if isinstance(before[key], str):
         return f"{key} {before[key]!r}, not {after[key]!r}"
@@ -148,7 +148,7 @@ def read_study(root: Path) -> Study:
             "wrote"
         )
     try:
-        return definition.from_dict(read_json(path))
+        return serialization.from_dict(read_json(path))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise errors.UserError(f"{path} is not a study's description; was it edited?") from None
 

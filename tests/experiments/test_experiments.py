@@ -9,7 +9,7 @@ import pytest
 from inception_jax import config as config_lib
 from inception_jax import models, study
 from inception_jax.cli import main
-from inception_jax.study import costs, definition, store
+from inception_jax.study import costs, definition, serialization, store
 
 DATA = {
     "factorization": ["mnist5k", "photos", "digits", "elpv", "controls", "cifar10", "imagenette"],
@@ -57,7 +57,7 @@ def test_every_arm_has_a_config_of_its_own(name, data, scale):
         str(sorted(config_lib.keys(described.config(arm, 0)).items())) for arm in described.arms
     }
     assert len(texts) == len(described.arms)
-    assert definition.from_dict(definition.to_dict(described)) == described
+    assert serialization.from_dict(serialization.to_dict(described)) == described
 
 
 @pytest.mark.parametrize("scale", definition.SCALES)

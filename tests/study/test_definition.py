@@ -10,21 +10,21 @@ import sys
 import pytest
 
 from inception_jax import errors, study
-from inception_jax.study import definition
+from inception_jax.study import serialization
 
 SMOKE = study.load("factorization", "smoke")
 
 
 def test_round_trip_through_json():
-    text = json.dumps(definition.to_dict(SMOKE))
-    assert definition.from_dict(json.loads(text)) == SMOKE
+    text = json.dumps(serialization.to_dict(SMOKE))
+    assert serialization.from_dict(json.loads(text)) == SMOKE
 
 
 def test_identity_ignores_seeds_and_prose_but_not_margins():
-    assert definition.identity(SMOKE) == definition.identity(SMOKE.with_seeds(5))
+    assert serialization.identity(SMOKE) == serialization.identity(SMOKE.with_seeds(5))
     question = dataclasses.replace(SMOKE.questions[1], margin=0.3)
     changed = dataclasses.replace(SMOKE, questions=(SMOKE.questions[0], question))
-    assert definition.identity(SMOKE) != definition.identity(changed)
+    assert serialization.identity(SMOKE) != serialization.identity(changed)
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "-x"])

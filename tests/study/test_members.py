@@ -14,7 +14,16 @@ from rich.console import Console
 from inception_jax import config as configs
 from inception_jax import errors, study
 from inception_jax.evaluate import run as evaluation
-from inception_jax.study import costs, definition, images, local, runner, store, tables, trial
+from inception_jax.study import (
+    costs,
+    images,
+    local,
+    runner,
+    serialization,
+    store,
+    tables,
+    trial,
+)
 from inception_jax.study.launch import Event
 
 SMOKE = study.load("factorization", "smoke")
@@ -44,10 +53,12 @@ def test_the_config_is_the_first_members_with_what_is_evaluated():
 
 def test_it_comes_back_from_json_and_its_members_are_its_identity():
     found = described()
-    again = definition.from_dict(json.loads(json.dumps(definition.to_dict(found))))
+    again = serialization.from_dict(json.loads(json.dumps(serialization.to_dict(found))))
     assert again == found
     arms = (*ARMS[:4], study.Arm("both", "two models", members=("one",)))
-    assert definition.identity(dataclasses.replace(found, arms=arms)) != definition.identity(found)
+    assert serialization.identity(dataclasses.replace(found, arms=arms)) != serialization.identity(
+        found
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from inception_jax import errors, study
-from inception_jax.study import definition, search, store, tables
+from inception_jax.study import definition, search, serialization, store, tables
 
 SEARCH = definition.Search("optim.learning_rate", (0.1, 0.2, 0.3), seeds=2)
 BASE = study.load("factorization", "smoke")
@@ -86,7 +86,7 @@ def test_the_test_split_cannot_decide():
 
 
 def test_a_study_with_a_search_comes_back_from_json():
-    assert definition.from_dict(json.loads(json.dumps(definition.to_dict(STUDY)))) == STUDY
+    assert serialization.from_dict(json.loads(json.dumps(serialization.to_dict(STUDY)))) == STUDY
 
 
 def test_a_study_runs_its_search_once_and_then_itself(bench):
