@@ -4,6 +4,7 @@ What is finished is never run again: stopped by Ctrl-C or a kill, the same comma
 
   inception-jax study factorization
   inception-jax study resolution --data photos --seeds 10
+  inception-jax study factorization --launcher slurm --needs gpus=1 --slurm partition=gpu
   inception-jax study --list
 """
 
@@ -29,8 +30,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="default",
         help="smoke: a minute or so; default: minutes on a laptop; paper: ImageNet",
     )
-    parser.add_argument("--launcher", default="local", help="where trials run (default local)")
+    parser.add_argument("--launcher", default="local", help="local (default), ray or slurm")
     parser.add_argument("--jobs", type=int, help="trials at once (default: one a core)")
+    parser.add_argument(
+        "--needs",
+        metavar="KEY=N,...",
+        help="of each process of a trial: cpus, gpus, tpus, memory (GB); processes of a trial",
+    )
+    parser.add_argument(
+        "--time-limit", type=float, metavar="SECONDS", help="ends a trial that takes longer"
+    )
+    parser.add_argument(
+        "--address", help="of a Ray cluster, HOST:PORT (default: starts a Ray here)"
+    )
+    parser.add_argument(
+        "--slurm", metavar="KEY=VALUE,...", help="sbatch parameters: partition, ..."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,6 +65,10 @@ def run(args: argparse.Namespace) -> int:
         scale=args.scale,
         launcher=args.launcher,
         jobs=args.jobs,
+        needs=args.needs,
+        time_limit=args.time_limit,
+        address=args.address,
+        slurm=args.slurm,
     )
     return 0
 

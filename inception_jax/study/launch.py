@@ -1,25 +1,23 @@
-"""What a launcher is, which there are, and the rules that all of them share: order, retry, stop.
+"""What a launcher is, and which there are.
 
 A launcher runs jobs and reports what happens to them; it never decides what a result is worth.
-`ray` and `slurm` are added as another entry of `LAUNCHERS`.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from inception_jax import errors
-from inception_jax.study import store
 
-ATTEMPTS = 2  # a trial that fails is run once more, then reported
-
-LAUNCHERS: dict[str, str] = {"local": "inception_jax.study.local:Local"}
+LAUNCHERS: dict[str, str] = {
+    "local": "inception_jax.study.local:Local",
+    "ray": "inception_jax.study.on_ray:OnRay",
+    "slurm": "inception_jax.study.on_slurm:OnSlurm",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,8 @@ class Event:
         kind: "started", "done", "retried" (this attempt failed, another follows) or "failed".
         reason: of a failure, in one line.
         seconds: how long the attempt took.
-        process: id of the process that was started, for those who watch.
+        process: id of the process that was started, for those who watch; 0 where it is on another
+            machine.
     """
 
     job: Job
@@ -66,7 +65,7 @@ class Interrupted(errors.UserError):
 
 
 class Launcher(Protocol):
-    """Runs jobs until each is done or has failed `ATTEMPTS` times."""
+    """Runs jobs until each is done or has failed `attempt.ATTEMPTS` times."""
 
     def slots(self) -> int:
         """How many trials run at once."""
@@ -88,6 +87,10 @@ class Launcher(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Lets go of what the launcher holds; it runs nothing more."""
+        ...
+
 
 def create(name: str, **options: Any) -> Launcher:
     """The launcher of that name.
@@ -99,48 +102,3 @@ def create(name: str, **options: Any) -> Launcher:
         raise errors.unknown("launcher", name, LAUNCHERS)
     module, _, attribute = LAUNCHERS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)(**options)
-
-
-def outcome(job: Job, code: int | None) -> str:
-    """Why an attempt that ended with this exit code failed; "" if it left a valid result."""
-    trial = store.read_trial(job.folder, job.arm, job.seed, store.read_json(_config(job)))
-    if trial.state == "done":
-        return ""
-    if code is None:
-        return "it ran past the time limit"
-    if code < 0:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        hint = " (out of memory?)" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    if code > 0:
-        return last_line(job.folder / "log.txt") or f"exit code {code}"
-    return trial.reason if trial.state != "missing" else f"it left no {store.RESULT_FILE}"
-
-
-def _config(job: Job) -> Path:
-    return job.folder / store.CONFIG_FILE
-
-
-def last_line(path: Path, limit: int = 300) -> str:
-    """The last line of a log that is not empty, cut to `limit` characters."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 8192))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.strip()[:limit] for line in reversed(lines) if line.strip()), "")
-
-
-def note_failure(job: Job, reason: str, attempt: int) -> None:
-    """Leaves the reason in the trial's folder, for reports that are built from it later."""
-    store.write_json(job.folder / store.FAILURE_FILE, {"reason": reason, "attempt": attempt})
-    broken = job.folder / store.RESULT_FILE
-    if broken.exists():
-        broken.replace(job.folder / f".{store.RESULT_FILE}.aside-attempt-{attempt}")
-
-
-def clear_failure(job: Job) -> None:
-    """Removes the note of an earlier attempt."""
-    (job.folder / store.FAILURE_FILE).unlink(missing_ok=True)

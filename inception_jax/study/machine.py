@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inception_jax import startup
+from inception_jax import errors, startup
+from inception_jax.study.needs import Needs
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
 
 
 @dataclass(frozen=True)
 class Slot:
-    """The share of the machine that one trial gets.
+    """The share of the machine that one process of a trial gets.
 
     Attributes:
         cores: ids of its processor cores; empty where they cannot be told apart.
-        device: index of its GPU; None where it computes on its cores.
+        gpus: indices of its GPUs; empty where it computes on its cores.
+        devices: XLA devices on its cores.
+        accelerated: whether a scheduler has given it GPUs or TPUs already.
     """
 
     cores: tuple[int, ...] = ()
-    device: int | None = None
+    gpus: tuple[int, ...] = ()
+    devices: int = 1
+    accelerated: bool = False
 
 
-def plan(jobs: int | None = None, memory_gb: float = 1.5) -> tuple[list[Slot], str]:
-    """The slots of this machine and the reason for the choice.
+def plan(
+    jobs: int | None = None, memory_gb: float = 1.5, needs: Needs | None = None
+) -> tuple[list[tuple[Slot, ...]], str]:
+    """The slots of this machine, each a share for every process of a trial, and why so many.
 
     One trial a GPU where there are GPUs; else one trial a core, each pinned to its own, because
     small networks gain less from a second core than from a second trial. Fewer where the memory
@@ -37,23 +43,48 @@ def plan(jobs: int | None = None, memory_gb: float = 1.5) -> tuple[list[Slot], s
     Args:
         jobs: how many at once, where the user knows better.
         memory_gb: what one trial needs.
+        needs: of each process of a trial.
     """
+    needs = needs or Needs()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     gpus = _gpus()
-    if gpus and jobs is None:
-        slots = [Slot(device=index) for index in range(gpus)]
-        return slots, f"{gpus} at once, one for each GPU"
-    if platform.machine() and _has_tpu() and jobs is None:
-        return [Slot()], "one at a time, on the TPU"
+    each = needs.gpus or 1
+    if gpus and (jobs is None or needs.gpus):
+        if gpus < each * needs.processes:
+            raise errors.UserError(f"a trial needs {needs}, but this machine has {gpus} GPU")
+        count = min(jobs or gpus, gpus // (each * needs.processes))
+        shares = [Slot(gpus=tuple(range(i, i + each))) for i in range(0, gpus - each + 1, each)]
+        reason = "one for each GPU" if needs == Needs() else f"{needs} for each"
+        return _grouped(shares, count, needs.processes), f"{count} at once, {reason}"
+    if needs.gpus:
+        raise errors.UserError(f"a trial needs {needs}, but this machine has no GPU")
+    if _has_tpu() and jobs is None:
+        return [(Slot(accelerated=True),)], "one at a time, on the TPU"
     available = _available_gb()
-    wanted = jobs or max(1, len(cores) or os.cpu_count() or 1)
-    fitting = max(1, int(available / memory_gb)) if jobs is None else wanted
+    total = len(cores) or os.cpu_count() or 1
+    wanted = jobs or max(1, total // (needs.cpus * needs.processes))
+    fitting = max(1, int(available / (needs.memory or memory_gb))) if jobs is None else wanted
     count = min(wanted, fitting)
-    slots = [Slot(cores=tuple(cores[i % len(cores) :][:1]) if cores else ()) for i in range(count)]
+    shares = [
+        Slot(cores=_take(cores, i * needs.cpus, needs.cpus), devices=needs.cpus)
+        for i in range(count * needs.processes)
+    ]
     limit = f", limited by {available:.0f} GB of free memory" if fitting < wanted else ""
+    slots = _grouped(shares, count, needs.processes)
     if gpus:
         return slots, f"{count} at once, as asked for"
-    return slots, f"{count} at once, {'one core each' if cores else 'not pinned'}{limit}"
+    share = "one core" if needs == Needs() else str(needs)
+    return slots, f"{count} at once, {f'{share} each' if cores else 'not pinned'}{limit}"
+
+
+def _take(cores: list[int], start: int, count: int) -> tuple[int, ...]:
+    """So many cores from a start, and from the first again after the last."""
+    found = {cores[i % len(cores)] for i in range(start, start + count)} if cores else set()
+    return tuple(sorted(found))
+
+
+def _grouped(shares: list[Slot], count: int, size: int) -> list[tuple[Slot, ...]]:
+    return [tuple(shares[i * size : (i + 1) * size]) for i in range(count)]
 
 
 def _wants_cpu() -> bool:
@@ -80,23 +111,23 @@ def _available_gb() -> float:
 
 
 def environment(slot: Slot, base: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a trial in `slot`.
+    """The environment of a process in `slot`.
 
-    A trial on CPU gets one XLA device and one thread for each library, wherever it runs, so that
-    it gives the same bits; all share JAX's compilation cache: the seeds of an arm compile once.
+    On CPU it gets its slot's XLA devices and one thread for each library, wherever it runs, so
+    that it gives the same bits. All share JAX's compilation cache: the seeds of an arm compile
+    once.
     """
     result = dict(base)
     result.setdefault("JAX_COMPILATION_CACHE_DIR", str(startup.compilation_cache(base)))
     result.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     result.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     result["PYTHONUNBUFFERED"] = "1"
-    if slot.device is not None:
+    if slot.gpus:
         visible = [name for name in base.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-        chosen = visible[slot.device] if visible else str(slot.device)
-        result["CUDA_VISIBLE_DEVICES"] = chosen
-        return result
-    if not _has_tpu():
-        flags = startup.flags(devices=1, available=1)
+        chosen = [visible[index] if visible else str(index) for index in slot.gpus]
+        result["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+    elif not slot.accelerated:
+        flags = startup.flags(devices=slot.devices, available=slot.devices)
         result["XLA_FLAGS"] = startup.with_flags(base.get("XLA_FLAGS", ""), flags)
         result.update(dict.fromkeys(_THREAD_LIMITS, "1"))
     return result

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from inception_jax import errors
 from inception_jax.study import costs, definition, launch, lock, search, store
+from inception_jax.study import needs as needs_lib
 from inception_jax.study.definition import Study
 from inception_jax.study.launch import Interrupted, Job, Launcher
 from inception_jax.study.progress import Board, duration
@@ -47,6 +48,10 @@ def run(
     launcher: str = "local",
     *,
     jobs: int | None = None,
+    needs: str | None = None,
+    time_limit: float | None = None,
+    address: str | None = None,
+    slurm: str | None = None,
     console: Console | None = None,
 ) -> Path:
     """Runs the study `experiments/NAME.py` and writes its report.
@@ -58,7 +63,11 @@ def run(
         seeds: another number of seeds than the study's own.
         scale: "smoke", "default" or "paper".
         launcher: a name of `launch.LAUNCHERS`.
-        jobs: trials at once; None is what the machine serves best.
+        jobs: trials at once; None is what the machine, or the cluster, serves best.
+        needs: what each process of a trial is given, as "cpus=2,gpus=1,processes=2"; see `Needs`.
+        time_limit: seconds after which an attempt at a trial is ended and counts as failed.
+        address: of the Ray cluster for "ray"; None starts one on this machine.
+        slurm: sbatch's parameters for "slurm", as "partition=gpu,account=vision".
         console: where to print.
 
     Returns:
@@ -70,8 +79,8 @@ def run(
         Interrupted: the user stopped it.
         TrialsFailed: the report is written, but some trials have no result.
     """
-    for option, value in (("--seeds", seeds), ("--jobs", jobs)):
-        if value is not None and value < 1:
+    for option, value in (("--seeds", seeds), ("--jobs", jobs), ("--time-limit", time_limit)):
+        if value is not None and not value >= 1:
             raise errors.UsageError(f"{option} must be at least 1, got {value}")
     study = definition.load(name, scale, data)
     if data is not None and data == definition.load(name, scale).data:
@@ -82,13 +91,24 @@ def run(
     options = {"workdir": workdir, "data": data, "seeds": seeds}
     options |= {"scale": scale if scale != "default" else None, "jobs": jobs}
     options |= {"launcher": launcher if launcher != "local" else None}
-    chosen = launch.create(launcher, jobs=jobs, memory_gb=study.memory_gb)
+    options |= {"needs": needs, "time_limit": time_limit, "address": address, "slurm": slurm}
+    given: dict[str, Any] = {"needs": needs_lib.parse(needs), "time_limit": time_limit}
+    for option, value, owner in (("address", address, "ray"), ("slurm", slurm, "slurm")):
+        if launcher == owner:
+            given[option] = value
+        elif value is not None:
+            raise errors.UsageError(f"--{option} goes with --launcher {owner}")
+    chosen = launch.create(launcher, jobs=jobs, memory_gb=study.memory_gb, **given)
     return run_study(study, root, chosen, console or Console(), command(name, options))
 
 
 def command(name: str, options: dict[str, Any]) -> str:
     """The command line that goes on with a study."""
-    given = [(f"--{key}", str(value)) for key, value in options.items() if value is not None]
+    given = [
+        (f"--{key.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value))
+        for key, value in options.items()
+        if value is not None
+    ]
     return shlex.join(["inception-jax", "study", name, *(word for pair in given for word in pair)])
 
 
@@ -111,7 +131,7 @@ def run_study(
         count: counts the arms' costs.
     """
     again = again or f"inception-jax study {study.name} --workdir {root}"
-    with lock.hold(root):
+    with lock.hold(root), contextlib.closing(launcher):
         asked, study = study.seeds, store.register(root, study)
         if study.seeds > asked:
             console.print(

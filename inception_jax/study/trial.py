@@ -18,6 +18,7 @@ from pathlib import Path
 
 from inception_jax import errors, startup
 
+PROCESS_VARIABLE = "INCEPTION_JAX_PROCESS"  # RANK/COUNT@HOST:PORT of one process of several
 _PR_SET_PDEATHSIG = 1
 
 
@@ -40,6 +41,15 @@ def _watch(driver: int) -> None:
     os._exit(1)
 
 
+def addresses(text: str) -> dict[str, str | int]:
+    """The keys of `parallel` for RANK/COUNT@HOST:PORT; "" is one process, whatever surrounds it."""
+    if not text:
+        return {"coordinator": "none", "num_processes": 0, "process_id": -1}
+    ranks, _, address = text.partition("@")
+    rank, _, count = ranks.partition("/")
+    return {"coordinator": address, "num_processes": int(count), "process_id": int(rank)}
+
+
 def run(folder: Path, prepare: bool = False) -> None:
     """Runs the trial of `folder`, or makes its data ready.
 
@@ -58,7 +68,10 @@ def run(folder: Path, prepare: bool = False) -> None:
 
         data.load(config.data)
         return
+    config.parallel.update(addresses(os.environ.get(PROCESS_VARIABLE, "")))
     if config.eval.members:
+        if config.parallel.process_id > 0:
+            return  # one process scores what all have trained
         from inception_jax.evaluate import rescore
 
         arms, seed = folder.resolve().parent.parent, folder.resolve().name

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from inception_jax import study
-from inception_jax.study import local, runner, store
+from inception_jax.study import launch, runner, store
 
 STAND_IN = (sys.executable, str(Path(__file__).parent / "stand_in.py"))
 
@@ -38,11 +38,12 @@ class Bench:
         named = {name.replace("__", "/seed-"): fault for name, fault in faults.items()}
         (self.base / "faults.json").write_text(json.dumps(named))
 
-    def run(self, **options) -> Path:
+    def run(self, launcher: str = "local", **options) -> Path:
+        given = {"jobs": 4, "command": STAND_IN} | options
         return runner.run_study(
             self.study,
             self.root,
-            local.Local(jobs=4, command=STAND_IN, **options),
+            launch.create(launcher, **given),
             Console(file=self.text, width=100),
             count=count,
         )

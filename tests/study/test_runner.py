@@ -188,6 +188,12 @@ def test_seeds_are_interleaved_and_every_arm_comes_once_first(bench):
         ({"seeds": 0}, "--seeds must be at least 1"),
         ({"jobs": 0}, "--jobs must be at least 1"),
         ({"scale": "huge"}, "unknown scale"),
+        ({"time_limit": 0.5}, "--time-limit must be at least 1"),
+        ({"needs": "gpu=1"}, "unknown need 'gpu'; did you mean 'gpus'"),
+        ({"needs": "cpus=many"}, "--needs cpus must be a number, got 'many'"),
+        ({"needs": "processes=0"}, "--needs processes must be at least 1"),
+        ({"address": "host:6379"}, "--address goes with --launcher ray"),
+        ({"slurm": "partition=gpu"}, "--slurm goes with --launcher slurm"),
     ],
 )
 def test_wrong_use_is_a_usage_error(tmp_path, options, message):
@@ -216,18 +222,14 @@ def test_a_slot_of_one_core_gets_one_thread_and_one_device():
     assert found["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "0"
     unpinned = machine.environment(machine.Slot(), {"XLA_FLAGS": flags, "HOME": "/h"})
     assert unpinned["XLA_FLAGS"] == found["XLA_FLAGS"]  # the same bits, wherever a trial runs
-    assert (
-        machine.environment(machine.Slot(device=1), {"CUDA_VISIBLE_DEVICES": "4,7"})[
-            "CUDA_VISIBLE_DEVICES"
-        ]
-        == "7"
-    )
+    given = {"CUDA_VISIBLE_DEVICES": "4,7"}
+    assert machine.environment(machine.Slot(gpus=(1,)), given)["CUDA_VISIBLE_DEVICES"] == "7"
 
 
 def test_the_plan_leaves_room_in_memory():
     slots, reason = machine.plan(memory_gb=1e6)
     assert len(slots) == 1
-    assert len(slots[0].cores) <= 1  # fewer trials get no more cores: their bits would change
+    assert len(slots[0][0].cores) <= 1  # fewer trials get no more cores: their bits would change
     assert "limited by" in reason or "1 at once" in reason
 
 

@@ -1,0 +1,327 @@
+"""The SLURM launcher: trials as elements of job arrays, handed over by submitit.
+
+Each process of a trial is a task of its job, which watches a process of its own and leaves what
+became of it in STUDY/.slurm as JSON; nothing that a job gives back is unpickled. Jobs go on when
+the driver ends unasked: the next one takes them over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+import psutil
+
+from inception_jax import errors
+from inception_jax.study import attempt as attempts_lib
+from inception_jax.study import child, machine, slurm_worker, store
+from inception_jax.study.attempt import Attempt, Pool
+from inception_jax.study.child import Exit, Work
+from inception_jax.study.launch import Job
+from inception_jax.study.needs import Needs
+from inception_jax.study.slurm_worker import Notes, Worker
+
+FOLDER = ".slurm"
+_MINUTES = 240  # of a job, where neither --time-limit nor --slurm time says it; it is requeued then
+_TIMEOUTS = 100  # how often a job is requeued because its minutes were over
+_STOP_SECONDS = 20.0
+_GONE_SECONDS = 10.0  # between the end of a job and its last file on a network disk
+_PREEMPTED_SECONDS = 600.0  # until a job that was preempted counts as not requeued
+# what SLURM says of a job that ended by no fault of the trial
+_LOST = ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "REVOKED", "INTERRUPTED", "DEADLINE")
+_WORDS = {
+    "OUT_OF_MEMORY": "out of memory: ended by SLURM",
+    "TIMEOUT": "it ran past the time limit of its SLURM job",
+    "CANCELLED": "its SLURM job was cancelled",
+    "INTERRUPTED": "its worker was lost",
+}
+_JOB_ID = re.compile(r"\d+(_\d+)?")
+
+
+@dataclass
+class _Submitted:
+    token: str
+    id: str
+    processes: int
+    record: Path
+    job: Any
+    process: int = 0
+    gone: float = field(default=0.0)
+
+
+class OnSlurm(Pool[_Submitted]):
+    """Runs trials as SLURM jobs."""
+
+    def __init__(
+        self,
+        jobs: int | None = None,
+        memory_gb: float = 1.5,
+        needs: Needs | None = None,
+        time_limit: float | None = None,
+        command: Sequence[str] = (),
+        slurm: str | None = None,
+    ) -> None:
+        """Submits nothing yet.
+
+        Args:
+            jobs: how many trials at once; None leaves it to SLURM.
+            memory_gb: what one trial needs at its peak; what SLURM reserves for it.
+            needs: see `Pool`.
+            time_limit: see `Pool`.
+            command: see `Pool`.
+            slurm: sbatch's parameters, as "partition=gpu,time=240"; "cluster=local" runs the jobs
+                on this machine, without SLURM.
+
+        Raises:
+            UserError: submitit is not installed.
+        """
+        super().__init__(needs, time_limit, command)
+        try:
+            import submitit  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise errors.UserError(
+                "--launcher slurm needs submitit: pip install 'inception-jax[slurm]'"
+            ) from None
+        self._submitit: Any = submitit
+        self._jobs = jobs
+        self._memory = self.needs.memory or memory_gb
+        self._parameters = _parse(slurm)
+        self._local = self._parameters.pop("cluster", "slurm") == "local"
+        self._ended: list[_Submitted] = []
+        self.poll_seconds = 0.1 if self._local else 1.0
+        if self._local and jobs is None:
+            self._jobs = len(machine.plan(None, memory_gb, self.needs)[0])
+
+    def slots(self) -> int:
+        """How many trials run at once, as far as is known."""
+        return self._jobs or 100
+
+    def describe(self) -> str:
+        """What SLURM is asked for."""
+        where = "submitit's local executor" if self._local else "SLURM"
+        many = f"{self._jobs} at once" if self._jobs else "as many at once as it allows"
+        return f"{many}, {self.needs} each, through {where}"
+
+    def check(self, job: Job) -> str:
+        """Prepares the data from this machine, whose disk the nodes share."""
+        if self._command:
+            return ""
+        work = Work(str(job.folder), prepare=True)
+        return attempts_lib.preparation_problem(job, child.run(work, machine.Slot()))
+
+    def room(self, running: int) -> int:
+        """Everything at once, so that it is one array, or what --jobs leaves."""
+        return self._jobs - running if self._jobs else 10**6
+
+    def _executor(self, folder: Path) -> Any:
+        needs = self.needs
+        parameters = dict(self._parameters)
+        minutes = float(parameters.pop("time", 0)) or (
+            math.ceil(self._time_limit / 60) + 5 if self._time_limit else _MINUTES
+        )
+        nodes = 1 if self._local else int(parameters.pop("nodes", needs.processes))
+        try:
+            executor = self._submitit.AutoExecutor(
+                folder=folder, cluster="local" if self._local else "slurm",
+                **{("local" if self._local else "slurm") + "_max_num_timeout": _TIMEOUTS},
+            )  # fmt: skip
+            executor.update_parameters(
+                timeout_min=minutes,
+                nodes=nodes,
+                tasks_per_node=max(1, needs.processes // nodes),
+                cpus_per_task=needs.cpus,
+                mem_gb=math.ceil(self._memory),
+                stderr_to_stdout=True,
+                name="inception-jax",
+            )
+            if not self._local:
+                executor.update_parameters(
+                    slurm_additional_parameters={"requeue": True, **parameters},
+                    slurm_srun_args=["--kill-on-bad-exit=0"],
+                    **({"slurm_gpus_per_task": needs.gpus} if needs.gpus else {}),
+                    **({"slurm_array_parallelism": self._jobs} if self._jobs else {}),
+                )
+        except (RuntimeError, ValueError, TypeError, NameError) as error:
+            raise errors.UserError(f"cannot use SLURM: {str(error).splitlines()[0]}") from None
+        return executor
+
+    def start(self, attempts: Sequence[Attempt], works: Sequence[Work]) -> list[_Submitted]:
+        """Submits attempts, as one array."""
+        folder = _folder(attempts[0].job)
+        executor = self._executor(folder)
+        tokens = [uuid4().hex for _ in works]
+        workers = [
+            Worker(work, str(folder), token, self.needs.cpus, self.needs.accelerated)
+            for work, token in zip(works, tokens, strict=True)
+        ]
+        try:
+            with executor.batch():
+                submitted = [executor.submit(worker) for worker in workers]
+        except (self._submitit.core.utils.FailedJobError, OSError) as error:
+            line = next((x for x in reversed(str(error).splitlines()) if x.strip()), repr(error))
+            raise errors.UserError(f"SLURM did not take the jobs: {line.strip()[:300]}") from None
+        handles: list[_Submitted] = []
+        for attempt, token, job in zip(attempts, tokens, submitted, strict=True):
+            record = folder / f"{token}.job.json"
+            content = {
+                "arm": attempt.job.arm, "seed": attempt.job.seed, "id": str(job.job_id),
+                "attempt": attempt.number, "interruptions": attempt.interruptions,
+            }  # fmt: skip
+            store.write_json(record, content)
+            handles.append(_Submitted(token, str(job.job_id), self.needs.processes, record, job))
+        return handles
+
+    def adopt(self, jobs: Sequence[Job]) -> list[tuple[Attempt, _Submitted]]:
+        """Jobs of an earlier driver that still wait or run; what else it left is cleared away."""
+        folder = _folder(jobs[0])
+        wanted = {(job.arm, job.seed): job for job in jobs}
+        found: list[tuple[Attempt, _Submitted]] = []
+        for record in sorted(folder.glob("*.job.json")):
+            content = store.read_json(record)
+            handle = self._recorded(folder, record, content)
+            job = handle and wanted.pop((content["arm"], content["seed"]), None)
+            if handle and job and not Notes(folder, handle.token).exits(handle.processes):
+                if not self._gone(handle):
+                    attempt = Attempt(job, int(content["attempt"]), int(content["interruptions"]))
+                    found.append((attempt, handle))
+                    continue
+                wanted[job.arm, job.seed] = job
+            elif job:
+                wanted[job.arm, job.seed] = job
+            if handle:
+                self._forget(handle)
+            record.unlink(missing_ok=True)
+        return found
+
+    def _recorded(self, folder: Path, record: Path, content: Any) -> _Submitted | None:
+        """The job that a record tells of; None where it is no record."""
+        token = record.name.partition(".")[0]
+        keys = {"arm": str, "seed": int, "id": str, "attempt": int, "interruptions": int}
+        if not isinstance(content, dict) or not _JOB_ID.fullmatch(str(content.get("id"))):
+            return None
+        if not all(isinstance(content.get(key), kind) for key, kind in keys.items()):
+            return None
+        job = None
+        if not self._local:
+            tasks = list(range(self.needs.processes))
+            job = self._submitit.SlurmJob(folder=folder, job_id=content["id"], tasks=tasks)
+        return _Submitted(token, content["id"], self.needs.processes, record, job)
+
+    def look(self, handle: _Submitted) -> Exit | Literal["waiting", "running"]:
+        """Where an attempt stands, from the notes of its job and then from SLURM."""
+        folder = handle.record.parent
+        notes = Notes(folder, handle.token)
+        exits = notes.exits(handle.processes)
+        if exits:
+            self._forget(handle)
+            bad = [one for one in exits if one.code or one.reason]
+            own = [one for one in bad if one.reason != slurm_worker.ANOTHER]
+            return next(iter(own or bad), exits[0])
+        if not self._gone(handle):
+            handle.gone = 0.0
+            return "running" if notes.begun() else "waiting"
+        handle.gone = handle.gone or time.monotonic()
+        if time.monotonic() - handle.gone < (1.0 if self._local else _GONE_SECONDS):
+            return "running"
+        state = self._state(handle)
+        self._forget(handle)
+        reason = _WORDS.get(state, f"its SLURM job ended as {state}")
+        return Exit(reason=reason, lost=state in _LOST)
+
+    def _state(self, handle: _Submitted) -> str:
+        if self._local:
+            return "RUNNING" if _controls(int(handle.id)) else "INTERRUPTED"
+        return str(handle.job.watcher.get_state(handle.id, mode="standard")).split(" ")[0].upper()
+
+    def _gone(self, handle: _Submitted) -> bool:
+        """Whether SLURM says that the job has ended."""
+        if self._local:
+            return not _controls(int(handle.id))
+        if self._state(handle) == "PREEMPTED":  # it is requeued, unless it is not
+            handle.gone = handle.gone or time.monotonic()
+            return time.monotonic() - handle.gone > _PREEMPTED_SECONDS
+        return handle.job.watcher.is_done(handle.id, mode="standard")
+
+    def _forget(self, handle: _Submitted) -> None:
+        """Removes what job and driver told each other."""
+        Notes(handle.record.parent, handle.token).clear(handle.processes)
+        handle.record.unlink(missing_ok=True)
+        self._ended.append(handle)
+
+    def close(self) -> None:
+        """Removes what submitit left, but for its logs."""
+        for handle in self._ended:
+            deadline = time.monotonic() + child.GRACE_SECONDS
+            while self._local and handle.job and not handle.job.done():
+                if time.monotonic() > deadline:
+                    _kill(int(handle.id))
+                time.sleep(child.POLL_SECONDS)
+            names = [f"{handle.id}_{rank}_result.pkl" for rank in range(handle.processes)]
+            for name in (f"{handle.id}_submitted.pkl", *names):
+                (handle.record.parent / name).unlink(missing_ok=True)
+        self._ended.clear()
+
+    def stop(self, handles: Sequence[_Submitted]) -> None:
+        """Cancels jobs and waits a while for their end."""
+        if not handles:
+            return
+        if self._local:
+            for handle in handles:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(handle.id), signal.SIGTERM)  # its controller hands it on
+        else:
+            subprocess.run(["scancel", *(h.id for h in handles)], capture_output=True, check=False)
+        deadline = time.monotonic() + _STOP_SECONDS
+        left = list(handles)
+        while left and time.monotonic() < deadline:
+            left = [handle for handle in left if not isinstance(self.look(handle), Exit)]
+            time.sleep(self.poll_seconds)
+        for handle in left if self._local else ():
+            _kill(int(handle.id))
+            self._forget(handle)
+
+
+def _folder(job: Job) -> Path:
+    """The launcher's own folder beside the study's `trials`."""
+    return job.folder.parents[2].absolute() / FOLDER
+
+
+def _parse(text: str | None) -> dict[str, str]:
+    words = [word.strip() for word in (text or "").split(",") if word.strip()]
+    pairs = [word.partition("=") for word in words]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise errors.UsageError(
+                f"--slurm takes KEY=VALUE,..., got {text!r}; as in partition=gpu,time=240"
+            )
+    return {key: value for key, _, value in pairs}
+
+
+def _controls(process: int) -> bool:
+    """Whether a process is a job of submitit's local executor that runs."""
+    try:
+        found = psutil.Process(process)
+        return found.status() != psutil.STATUS_ZOMBIE and any(
+            "submitit" in word for word in found.cmdline()
+        )
+    except psutil.Error:
+        return False
+
+
+def _kill(process: int) -> None:
+    """Kills a controller of the local executor with everything under it."""
+    with contextlib.suppress(psutil.Error):
+        first = psutil.Process(process)
+        for each in (first, *first.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                each.kill()
