@@ -16,10 +16,16 @@ import csv
 import io
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inception_jax import errors, models
 from inception_jax.cost.tables import HEADINGS, LAYER_HEADINGS, MEASURED, latex, layer_rows, row
+
+if TYPE_CHECKING:
+    from inception_jax.cost import StepTimes
+    from inception_jax.models import InceptionNetwork
+
+_BATCH_SIZE = 8  # images in a measured step
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,8 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels", type=int, default=3, help="of the image (default 3)")
     parser.add_argument("--num-classes", type=int, default=1000, help="(default 1000)")
     parser.add_argument(
-        "--measure", action="store_true", help="adds the time of a forward pass of one image"
+        "--measure", action="store_true", help="adds the time of a step of evaluation and training"
     )
+    parser.add_argument("--batch-size", type=int, help="images in a measured step (default 8)")
     parser.add_argument("--layers", action="store_true", help="a row for each layer")
     parser.add_argument("--blocks", action="store_true", help="a row for each block")
     parser.add_argument("--format", choices=("table", "json", "csv", "latex"), default="table")
@@ -44,6 +51,8 @@ def run(args: argparse.Namespace) -> None:
 
     if args.measure and (args.layers or args.blocks):
         raise errors.UsageError("--measure times whole networks; leave out --layers and --blocks")
+    if args.batch_size is not None and (args.batch_size < 1 or not args.measure):
+        raise errors.UsageError("--batch-size is for --measure, and at least 1")
     rows: list[dict[str, Any]] = []
     for text in args.networks or models.names():
         name, overrides = parse_network(text)
@@ -58,10 +67,31 @@ def run(args: argparse.Namespace) -> None:
             parts = counted.layers if args.layers else counted.blocks()
             rows += layer_rows(text, parts)
         else:
-            measured = cost.forward_seconds(model, size, args.channels) if args.measure else None
-            rows.append(row(text, size, counted, measured))
+            times = _measure(text, model, size, args) if args.measure else None
+            rows.append(row(text, size, counted, times))
     headings = LAYER_HEADINGS if args.layers or args.blocks else HEADINGS
     print(render(rows, args.format, {**headings, **MEASURED} if args.measure else headings))
+    if args.measure and args.format == "table":
+        print(_measured_where(args.batch_size or _BATCH_SIZE))
+
+
+def _measure(text: str, model: InceptionNetwork, size: int, args: argparse.Namespace) -> StepTimes:
+    from inception_jax import cost
+
+    def progress(stage: str) -> None:
+        print(f"{text}: {stage}", file=sys.stderr)
+
+    batch_size = args.batch_size or _BATCH_SIZE
+    return cost.step_seconds(model, size, args.channels, batch_size=batch_size, progress=progress)
+
+
+def _measured_where(batch_size: int) -> str:
+    import jax
+
+    device = jax.devices()[0]
+    return (
+        f"ms: median of 5 steps of {batch_size} images on {device.device_kind}, input not counted."
+    )
 
 
 def parse_network(text: str) -> tuple[str, dict[str, Any]]:
@@ -138,6 +168,8 @@ def _is_number(value: Any) -> bool:
 def _cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
     if isinstance(value, list | tuple):
         return "x".join(map(str, value))
     return str(value)

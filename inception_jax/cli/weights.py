@@ -31,6 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="auxiliary heads (default: load where the file has them)",
     )
     parser.add_argument("--num-classes", type=int, help="makes a new classifier of so many")
+    parser.add_argument(
+        "--ema", action="store_true", help="takes the averages that a run's checkpoint holds"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -50,6 +53,7 @@ def _import(args: argparse.Namespace) -> None:
         network=args.network,
         aux=args.aux,
         num_classes=args.num_classes,
+        ema=args.ema,
     )
     imported = weights.fold_input(imported)
     folder.save(imported, Path(args.out), f"{args.source} {Path(args.file).name}")

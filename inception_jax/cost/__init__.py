@@ -9,6 +9,6 @@ of biases, batch norm, activations and pooling are not counted (docs/cost.md).
 from __future__ import annotations
 
 from inception_jax.cost.count import Cost, LayerCost, count
-from inception_jax.cost.measure import forward_seconds
+from inception_jax.cost.measure import StepTimes, step_seconds
 
-__all__ = ["Cost", "LayerCost", "count", "forward_seconds"]
+__all__ = ["Cost", "LayerCost", "StepTimes", "count", "step_seconds"]

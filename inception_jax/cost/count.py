@@ -38,10 +38,10 @@ class Cost:
 
     Attributes:
         params: trainable parameters; running statistics are not among them.
-        macs: multiply-adds of convolutions and dense layers.
+        macs: multiply-adds of convolutions and dense layers, those of auxiliary heads among them.
         depth: convolutions and dense layers on the longest path from image to logits.
-        receptive_field: side of the input region that one position of the last convolution sees,
-            px; it may exceed the image.
+        receptive_field: side of the input region that one position of the last convolution on the
+            way to the logits sees, px; it may exceed the image.
         layers: in the order of the program.
     """
 
@@ -73,7 +73,7 @@ def count(model: nn.Module, image_size: int, channels: int = 3) -> Cost:
     """Counts the cost of a network from its traced program; nothing is computed or allocated.
 
     Args:
-        model: a Linen module called with images f32[N, H, W, C].
+        model: a Linen module called with images f32[N, H, W, C], whose first output is the logits.
         image_size: side of the square image, px.
         channels: of the image.
 
@@ -86,13 +86,13 @@ def count(model: nn.Module, image_size: int, channels: int = 3) -> Cost:
     # one trace gives the forward pass and the shapes of the parameters
     traced = jax.make_jaxpr(lambda k, x: model.init_with_output(k, x), return_shape=True)
     closed, (_, variables) = traced(key, images)
-    products = trace.products(closed.jaxpr, images=len(closed.jaxpr.invars) - 1)
+    products, logits = trace.read(closed.jaxpr, images=len(closed.jaxpr.invars) - 1)
     layers = _layers(variables["params"], products)
     return Cost(
         params=sum(layer.params for layer in layers),
         macs=sum(layer.macs for layer in layers),
-        depth=max((p.depth for p in products), default=0),
-        receptive_field=max((p.receptive_field for p in products), default=1),
+        depth=logits.depth,
+        receptive_field=max(logits.field),
         layers=layers,
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inception_jax.cost.count import Cost, LayerCost
+    from inception_jax.cost.measure import StepTimes
 
 HEADINGS = {
     "name": "network",
@@ -16,7 +17,10 @@ HEADINGS = {
     "depth": "depth",
     "receptive_field": "field px",
 }
-MEASURED = {"milliseconds": "ms/image"}  # beside the others where it was asked for
+MEASURED = {  # beside the others where they were asked for
+    "evaluate_ms": "eval ms",
+    "train_ms": "train ms",
+}
 LAYER_HEADINGS = {
     "network": "network",
     "layer": "layer",
@@ -26,8 +30,8 @@ LAYER_HEADINGS = {
 }
 
 
-def row(name: str, image_size: int, cost: Cost, seconds: float | None = None) -> dict[str, Any]:
-    """One network as a row, with the seconds of a forward pass where they were measured."""
+def row(name: str, image_size: int, cost: Cost, times: StepTimes | None = None) -> dict[str, Any]:
+    """One network as a row, with the milliseconds of a step where they were measured."""
     counted = {
         "name": name,
         "image_size": image_size,
@@ -37,7 +41,14 @@ def row(name: str, image_size: int, cost: Cost, seconds: float | None = None) ->
         "depth": cost.depth,
         "receptive_field": cost.receptive_field,
     }
-    return counted if seconds is None else {**counted, "milliseconds": round(1000 * seconds, 2)}
+    if times is None:
+        return counted
+    return {
+        **counted,
+        "batch_size": times.batch_size,
+        "evaluate_ms": round(1000 * times.evaluate, 2),
+        "train_ms": round(1000 * times.train, 2),
+    }
 
 
 def layer_rows(network: str, parts: Iterable[LayerCost]) -> list[dict[str, Any]]:

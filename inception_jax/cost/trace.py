@@ -1,4 +1,4 @@
-"""Reads a traced program: its products, and how far each is from the image."""
+"""Reads a traced program: its products, and how its first output depends on the image."""
 
 from __future__ import annotations
 
@@ -18,24 +18,20 @@ class Product:
         module: path of the Flax module that it belongs to, without the root.
         output: shape of the result without the batch dimension.
         macs: multiply-adds.
-        depth: products on the longest path from the image, this one counted.
-        receptive_field: side of the image region that one output position sees, px.
     """
 
     module: str
     output: tuple[int, ...]
     macs: int
-    depth: int
-    receptive_field: int
 
 
 @dataclasses.dataclass(frozen=True)
-class _Reach:
+class Reach:
     """How a value depends on the image, spatial numbers as (height, width).
 
     Attributes:
-        depth: products before it.
-        field: side of the region that it sees, px.
+        depth: products on the longest path from the image to it.
+        field: side of the image region that one of its positions sees, px.
         jump: pixels between neighbouring positions.
     """
 
@@ -43,38 +39,41 @@ class _Reach:
     field: tuple[int, int] = (1, 1)
     jump: tuple[int, int] = (1, 1)
 
-    def over(self, window: Sequence[int], strides: Sequence[int], products: int = 0) -> _Reach:
+    def over(self, window: Sequence[int], strides: Sequence[int], products: int = 0) -> Reach:
         """After a window over its positions; `products` is 1 where it multiplies."""
         grown = zip(self.field, window, self.jump, strict=True)
         field = tuple(f + (k - 1) * j for f, k, j in grown)
         jump = tuple(j * s for j, s in zip(self.jump, strides, strict=True))
-        return _Reach(self.depth + products, (field[0], field[1]), (jump[0], jump[1]))
+        return Reach(self.depth + products, (field[0], field[1]), (jump[0], jump[1]))
 
     @staticmethod
-    def merge(values: Sequence[_Reach]) -> _Reach:
+    def merge(values: Sequence[Reach]) -> Reach:
         """What depends on several values sees as far as any of them."""
         fields, jumps = [v.field for v in values], [v.jump for v in values]
-        return _Reach(
+        return Reach(
             max(v.depth for v in values),
             (max(f[0] for f in fields), max(f[1] for f in fields)),
             (max(j[0] for j in jumps), max(j[1] for j in jumps)),
         )
 
 
-def products(jaxpr: Jaxpr, images: int) -> list[Product]:
-    """Every product of the program in its order.
+def read(jaxpr: Jaxpr, images: int) -> tuple[list[Product], Reach]:
+    """Every product of the program in its order, and the reach of its first output.
+
+    A mean over the grid leaves the field as it was: that of one position of the last convolution.
 
     Args:
         jaxpr: a traced forward pass.
         images: index of the images among its arguments.
     """
     found: list[Product] = []
-    reach: dict[Any, _Reach] = {jaxpr.invars[images]: _Reach()}
+    reach: dict[Any, Reach] = {jaxpr.invars[images]: Reach()}
     _walk(jaxpr, reach, found, "")
-    return found
+    first = jaxpr.outvars[0]
+    return found, Reach() if isinstance(first, Literal) else reach.get(first, Reach())
 
 
-def _walk(jaxpr: Jaxpr, reach: dict[Any, _Reach], found: list[Product], prefix: str) -> None:
+def _walk(jaxpr: Jaxpr, reach: dict[Any, Reach], found: list[Product], prefix: str) -> None:
     for eqn in jaxpr.eqns:
         stack = "/".join(filter(None, (prefix, str(eqn.source_info.name_stack))))
         seen = [reach[v] for v in eqn.invars if not isinstance(v, Literal) and v in reach]
@@ -84,13 +83,11 @@ def _walk(jaxpr: Jaxpr, reach: dict[Any, _Reach], found: list[Product], prefix: 
             continue
         if not seen:
             continue
-        merged = _Reach.merge(seen)
+        merged = Reach.merge(seen)
         after = _after(eqn, merged)
         if after.depth > merged.depth:
             shape: tuple[int, ...] = getattr(eqn.outvars[0].aval, "shape", ())
-            found.append(
-                Product(_module(stack), shape[1:], _macs(eqn), after.depth, max(after.field))
-            )
+            found.append(Product(_module(stack), shape[1:], _macs(eqn)))
         for out in eqn.outvars:
             reach[out] = after
 
@@ -107,7 +104,7 @@ def _inner(eqn: Any) -> Jaxpr | None:
 
 
 def _enter(
-    eqn: Any, inner: Jaxpr, reach: dict[Any, _Reach], found: list[Product], stack: str
+    eqn: Any, inner: Jaxpr, reach: dict[Any, Reach], found: list[Product], stack: str
 ) -> None:
     for outside, inside in zip(eqn.invars[-len(inner.invars) :], inner.invars, strict=False):
         if not isinstance(outside, Literal) and outside in reach:
@@ -118,7 +115,7 @@ def _enter(
             reach[outside] = reach[inside]
 
 
-def _after(eqn: Any, before: _Reach) -> _Reach:
+def _after(eqn: Any, before: Reach) -> Reach:
     name, params = eqn.primitive.name, eqn.params
     if name == "conv_general_dilated":
         shape, numbers = eqn.invars[1].aval.shape, params["dimension_numbers"]

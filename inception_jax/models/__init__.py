@@ -90,11 +90,20 @@ def from_config(model: ConfigDict, num_classes: int) -> InceptionNetwork:
 
 
 def notes(model: InceptionNetwork, image_size: int, channels: int = 3) -> list[str]:
-    """What an input size changes in a network, a line each: auxiliary heads on a small grid."""
-    from inception_jax.models import geometry, plan
+    """What a user may not expect of a network, a line each.
 
-    nodes = plan.build(model.network, model.options, channels)
-    return geometry.notes(model.network, nodes, model.options.aux.sites, image_size)
+    Auxiliary heads that adapt to a small image, and choices that change nothing in this network.
+    """
+    from inception_jax.models import plan, remarks
+
+    network, options = getattr(model, "network", None), getattr(model, "options", None)
+    if network is None or options is None:
+        return []  # another Linen module
+    nodes = plan.build(network, options, channels)
+    return [
+        *remarks.small_heads(network, nodes, options.aux.sites, image_size),
+        *remarks.idle_choices(model.network_name, network, options, channels),
+    ]
 
 
 def __getattr__(name: str) -> Any:

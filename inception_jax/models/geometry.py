@@ -5,11 +5,9 @@ Pure Python, so that it is answered without JAX.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from inception_jax import errors
 from inception_jax.models.plan import ConvUnit, Fork, Node, Single, Step
-from inception_jax.models.spec import Network, Norm, Padding, Pool
+from inception_jax.models.spec import Norm, Padding, Pool
 
 
 def pads(
@@ -65,43 +63,27 @@ def sizes(nodes: tuple[Node, ...], size: tuple[int, int]) -> dict[str, tuple[int
     return result
 
 
-def smallest_size(nodes: tuple[Node, ...]) -> int:
-    """Side of the smallest square input that every layer can process, px."""
-    return next(s for s in range(1, 4096) if sizes(nodes, (s, s)) is not None)
+def smallest_size(nodes: tuple[Node, ...], start: int = 1) -> int:
+    """Side of the smallest square input from `start` on that every layer can process, px."""
+    return next(s for s in range(start, 4096) if sizes(nodes, (s, s)) is not None)
 
 
 def check_size(name: str, nodes: tuple[Node, ...], size: tuple[int, int]) -> None:
-    """Raises UserError, naming the smallest size that works, where `size` is too small."""
+    """Raises UserError, naming the next size that works, where `size` does not.
+
+    It is too small, or with torch's padding the branches of a reduction leave different grids.
+    """
     if sizes(nodes, size) is None:
         least = smallest_size(nodes)
+        which = "smallest"
+        if max(size) >= least:
+            least, which = smallest_size(nodes, max(size)), "next"
         raise errors.UserError(
             f"{name} cannot take an image of {size[0]}x{size[1]} px; "
-            f"the smallest that works is {least}x{least}"
+            f"the {which} that works is {least}x{least}"
         )
 
 
 def aux_kernel(pooled: tuple[int, int]) -> tuple[int, int]:
     """Kernel of an auxiliary head's second convolution: 5x5, or all of a smaller pooled grid."""
     return min(5, pooled[0]), min(5, pooled[1])
-
-
-def notes(
-    network: Network, nodes: tuple[Node, ...], sites: Iterable[str], image_size: int
-) -> list[str]:
-    """What an input size changes in the network, a line each: auxiliary heads on a small grid."""
-    grids = sizes(nodes, (image_size, image_size)) or {}
-    published = sizes(nodes, (network.image_size, network.image_size)) or {}
-    lines = []
-    for site in sites:
-        grid, full = (_aux_pooled(found[site][0]) for found in (grids, published))
-        if grid < full:
-            lines.append(
-                f"the auxiliary head at {site} adapts to {image_size} px: its layer over the whole "
-                f"grid sees {grid}x{grid} positions, not {full}x{full} as at {network.image_size}"
-            )
-    return lines
-
-
-def _aux_pooled(side: int) -> int:
-    """Side of the grid after a head's pooling 5x5/3."""
-    return (side - min(5, side)) // 3 + 1

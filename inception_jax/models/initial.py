@@ -7,6 +7,7 @@ of one fixed size, which compile once.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -60,12 +61,17 @@ def _block(key: jax.Array, index: jax.Array) -> jax.Array:
     return jax.random.truncated_normal(jax.random.fold_in(key, index), -2.0, 2.0, (_BLOCK,))
 
 
+@functools.partial(jax.jit, static_argnums=1)
+def _blocks(key: jax.Array, count: int) -> jax.Array:
+    """The first blocks, f32[count, _BLOCK]; traced once for every count."""
+    return jax.lax.map(lambda i: _block(key, i), jnp.arange(count))
+
+
 def _truncated_normal(key: jax.Array, shape: Sequence[int]) -> jax.Array:
     """A unit normal cut at two sd, f32[shape], the same values inside and outside of `jax.jit`."""
     size = math.prod(shape)
     count = -(-size // _BLOCK)
     if isinstance(key, Tracer):
-        blocks = jax.lax.map(lambda i: _block(key, i), jnp.arange(count))
-        return blocks.reshape(-1)[:size].reshape(shape)
+        return _blocks(key, count).reshape(-1)[:size].reshape(shape)
     drawn = np.concatenate([np.asarray(_block(key, np.int32(i))) for i in range(count)])
     return jnp.asarray(drawn[:size].reshape(shape))

@@ -22,6 +22,8 @@ _VERDICT_COLOURS = {"supported": "#009e73", "contradicted": "#d55e00", "inconclu
 
 def all_plots(root: Path, summary: Summary) -> dict[str, str]:
     """Every plot that has something to show: name -> SVG text with `currentColor` as its ink."""
+    if not summary.arms:
+        return {}  # costs alone; loading matplotlib would take longer than counting some of them
     makers: dict[str, Callable[[Any], bool]] = {
         "accuracy": lambda axes: accuracy(axes, summary),
         "differences": lambda axes: differences(axes, summary),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from inception_jax.train.checkpoint import Checkpoints
 from inception_jax.train.recorder import Recorder
 from inception_jax.train.training import Setting, Trained
 
+_log = logging.getLogger(__name__)
 # A run has diverged, too, where its last training loss is not below this share of a guess's.
 _TRAINED = 0.99
 
@@ -39,6 +41,9 @@ def run(
     resolved = configs.resolve(config, dataset.sizes["train"])
     model = models.from_config(resolved.model, dataset.num_classes)
     setting = Setting(resolved, dataset, model, meshes.create(resolved), workdir)
+    if distributed.is_first():
+        for note in models.notes(model, resolved.data.image_size, dataset.channels):
+            _log.warning("%s", note)
     try:
         trained = training.train(setting, shown=progress, profile=profile)
     except errors.NonFiniteLoss as error:

@@ -52,8 +52,9 @@ def compare_endpoints(
     Args:
         model: a network.
         variables: its variables.
-        other: activations by name, f32[N, H, W, C] or torch's [N, C, H, W] (Keras's names mixed0 to
-            mixed10 are understood, and "Logits"); or another (model, variables).
+        other: activations by name, f32[N, H, W, C] or torch's [N, C, H, W], under our names or the
+            source's (Keras's mixed0 to mixed10, torchvision's inception3a, maxpool1, ...), and
+            "Logits"; or another (model, variables).
         images: f32[N, H, W, C] in the range that the network expects, those that gave `other`.
             None is random images, for another (model, variables).
 
@@ -72,7 +73,8 @@ def compare_endpoints(
     else:
         other_model, other_variables = other
         activations = dict(endpoints(other_model, other_variables, images))
-    theirs = {names.KERAS_ENDPOINTS.get(n, n): np.asarray(x) for n, x in activations.items()}
+    ours_of = names.ENDPOINTS.get(model.network_name, {})
+    theirs = {ours_of.get(name, name): np.asarray(x) for name, x in activations.items()}
     for name in theirs:
         if name not in ours:
             raise errors.unknown("endpoint", name, ours)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -88,7 +88,8 @@ def fold_input(imported: Imported) -> Imported:
     chosen, model = imported.rules, imported.model
     if chosen.input.is_ours:
         return imported
-    first = plan.build(model.network, model.options, 3)[0].name
+    node = plan.build(model.network, model.options, 3)[0]
+    first, step = node.name, cast(plan.ConvUnit, cast(plan.Single, node).step)
     mean, std = np.array(chosen.input.mean), np.array(chosen.input.std)
     kernel = np.asarray(imported.variables["params"][first]["kernel"], np.float64)
     scaled = kernel * (0.5 / std).reshape(1, 1, 3, 1)
@@ -108,4 +109,6 @@ def fold_input(imported: Imported) -> Imported:
         },
     }
     note = f"the scaling of {chosen.input} is folded into {first}: images in [-1, 1]"
+    if step.padding != "VALID":
+        note += "; its padding stands for another colour than in the source"
     return dataclasses.replace(imported, variables=variables, notes=(*imported.notes, note))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping
@@ -16,14 +17,16 @@ from inception_jax.weights import keras_file, tensorflow_file, torch_file
 Tensors = dict[str, Any]
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_FORMATS = ".safetensors, torch's zip files, .h5, .keras, TensorFlow checkpoints and .npz"
+_FORMATS = ".safetensors, torch's files, .h5, .keras, TensorFlow checkpoints and .npz"
+_INDEX = ".index.json"  # the end of the name of an index of shards
 
 
 def read(path: str | os.PathLike[str]) -> Tensors:
     """The tensors of a file by name.
 
     Args:
-        path: a file, or the prefix of a TensorFlow checkpoint.
+        path: a file, the prefix of a TensorFlow checkpoint, or an index of shards
+            (`model.safetensors.index.json`), which lie beside it.
 
     Raises:
         UserError: no such file, a damaged one, or one of no known format, in one line.
@@ -33,9 +36,12 @@ def read(path: str | os.PathLike[str]) -> Tensors:
         path = path.with_name(path.name + ".index")
     if not path.is_file():
         raise errors.UserError(f"no file of weights at {path}")
-    reader = _reader(path)
     try:
-        return dict(reader(path))
+        return dict(_reader(path)(path))
+    except errors.UserError:
+        raise
+    except PermissionError as error:
+        raise errors.UserError(f"{path} cannot be read: {error.strerror}") from error
     except ImportError as error:
         raise errors.UserError(
             f"reading {path.name} needs {error.name}; install inception-jax[weights]"
@@ -53,7 +59,7 @@ def read(path: str | os.PathLike[str]) -> Tensors:
 def _reader(path: Path) -> Callable[[Path], Mapping[str, Any]]:
     """The reader for a file, by what it begins and ends with."""
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(32)
         file.seek(max(0, path.stat().st_size - 8))
         tail = file.read()
     if head.startswith(b"PK"):
@@ -62,14 +68,18 @@ def _reader(path: Path) -> Callable[[Path], Mapping[str, Any]]:
         return keras_file.read_h5
     if tensorflow_file.is_table(tail):
         return tensorflow_file.read
+    if path.name.endswith(_INDEX):
+        return _read_shards
     if head[8:9] == b"{":
         return _read_safetensors
+    if torch_file.is_old(head):
+        return torch_file.read_old
     if path.suffix == ".data-00000-of-00001":
         raise errors.UserError(f"{path} has the values of a checkpoint; name its .index file")
     if head.startswith(b"\x80"):
         raise errors.UserError(
-            f"{path} is a bare pickle (torch's format before 1.6, or another), which could run "
-            "code; load it where you trust it and save its state dict as .safetensors"
+            f"{path} is a bare pickle, which could run code: it is not opened; load it where you "
+            "trust it and save its state dict as .safetensors"
         )
     if path.suffix in (".h5", ".hdf5", ".keras", ".pth", ".pt", ".npz", ".index", ".safetensors"):
         raise errors.UserError(f"{path} is damaged, cut off or no {path.suffix} file")
@@ -82,7 +92,7 @@ def _read_zip(path: Path) -> Mapping[str, Any]:
         if "model.weights.h5" in names:
             return keras_file.read_archive(archive)
         if any(n == "data.pkl" or n.endswith("/data.pkl") for n in names):
-            return torch_file.tensors(torch_file.read(archive))
+            return torch_file.read_zip(archive)
         if names and all(n.endswith(".npy") for n in names):
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
@@ -93,6 +103,21 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
     import safetensors.numpy
 
     return safetensors.numpy.load_file(path)
+
+
+def _read_shards(path: Path) -> Mapping[str, Any]:
+    """The tensors of every file that an index names, each from where the index says."""
+    index = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+    found: Tensors = {}
+    for name in sorted(set(index.values())):
+        if Path(name).name != name:
+            raise ValueError(f"it names {name!r}, which does not lie beside it")
+        shard = read(path.with_name(name))
+        missing = [tensor for tensor, file in index.items() if file == name and tensor not in shard]
+        if missing:
+            raise errors.UserError(f"{name} has no {missing[0]}, which {path.name} says is there")
+        found |= {tensor: shard[tensor] for tensor, file in index.items() if file == name}
+    return found
 
 
 def write(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:

@@ -16,7 +16,15 @@ import numpy as np
 
 from inception_jax import errors, models
 from inception_jax.models.network import InceptionNetwork
-from inception_jax.weights import files, keras_file, matching, rules, slots, torch_file
+from inception_jax.weights import (
+    files,
+    keras_file,
+    matching,
+    rules,
+    slots,
+    torch_file,
+    training_state,
+)
 from inception_jax.weights.rules import Rules
 
 AUX = ("load", "drop", "init")
@@ -51,6 +59,7 @@ def load(
     network: str | None = None,
     aux: str | None = None,
     num_classes: int | None = None,
+    ema: bool = False,
     seed: int = 0,
     **overrides: Any,
 ) -> tuple[InceptionNetwork, Variables]:
@@ -59,7 +68,7 @@ def load(
     What is changed on the way (float16, a background class, a new head) is logged as a warning.
     """
     chosen: dict[str, Any] = {"network": network, "aux": aux, "num_classes": num_classes}
-    found = read(source, file_or_mapping, seed=seed, **chosen, **overrides)
+    found = read(source, file_or_mapping, ema=ema, seed=seed, **chosen, **overrides)
     for note in found.notes:
         log.warning("%s", note)
     return found.model, found.variables
@@ -72,6 +81,7 @@ def read(
     network: str | None = None,
     aux: str | None = None,
     num_classes: int | None = None,
+    ema: bool = False,
     seed: int = 0,
     **overrides: Any,
 ) -> Imported:
@@ -86,6 +96,7 @@ def read(
             the source has them.
         num_classes: None keeps the source's, without a background class. Another number makes new
             classifiers.
+        ema: take the averaged weights that a run's checkpoint holds beside the last ones.
         seed: of what is made anew.
         **overrides: options of the network that leave its parameters alone, as dtype or dropout.
 
@@ -98,7 +109,7 @@ def read(
     if aux is not None and aux not in AUX:
         raise errors.unknown("choice of aux", aux, AUX)
     notes: list[str] = []
-    label, tensors = _tensors(source, file_or_mapping, notes)
+    label, tensors = _tensors(source, chosen, file_or_mapping, ema, notes)
     of_heads = matching.layer_names(chosen, heads=True)
     has_heads = bool(of_heads & set(tensors))
     keep_heads = has_heads if aux is None else aux == "load"
@@ -129,12 +140,17 @@ def read(
     variables = _fill(label, model, chosen, tensors, expected, anew)
     if new_classifier:
         notes.append(f"the classifier is new: {num_classes} classes, not {own}")
+    elif kept not in (0, 1000):
+        first = "; the first may be background, which TF-slim's have" if kept == 1001 else ""
+        notes.append(f"the classifier has {kept} classes, not ImageNet's 1000{first}")
     if aux == "init":
         notes.append(f"new auxiliary heads: {', '.join(sites)}")
     return Imported(model, variables, chosen, tuple(notes))
 
 
-def _tensors(source: str, given: Source, notes: list[str]) -> tuple[str, Tensors]:
+def _tensors(
+    source: str, chosen: Rules, given: Source, ema: bool, notes: list[str]
+) -> tuple[str, Tensors]:
     """What to call the source in messages, and its tensors as float32 (or integers)."""
     if isinstance(given, Mapping):
         label, raw = "the mapping", torch_file.tensors(given)
@@ -144,7 +160,7 @@ def _tensors(source: str, given: Source, notes: list[str]) -> tuple[str, Tensors
         label, raw = Path(given).name, files.read(given)
     tensors: Tensors = {}
     changed: set[str] = set()
-    for name, value in raw.items():
+    for name, value in training_state.settle(label, chosen, raw, ema, notes).items():
         if hasattr(value, "detach"):  # a torch tensor
             value = value.detach().cpu()
             value = value.float() if "bfloat16" in str(value.dtype) else value

@@ -46,7 +46,7 @@ def check(
     slot_of = {slot.theirs: slot for slot in expected}
     needed = {name for name, slot in slot_of.items() if slot.role != "counter"}
     missing = sorted(needed - set(names))
-    unused = sorted(set(names) - set(slot_of) - set(optional) - set(chosen.layout.ignored))
+    unused = sorted(set(names) - set(slot_of) - set(optional))
     if not missing and not unused:
         return
     if len(missing) > len(needed) / 2:
@@ -64,12 +64,19 @@ def check(
 
 def _another(label: str, chosen: Rules, names: Collection[str]) -> str:
     """The message where most of the network is missing; names what the tensors are, if known."""
-    known = [other for networks in rules.SOURCES.values() for other in networks.values()]
-    scores = [len(layer_names(other, heads=False) & set(names)) for other in known]
+    known = [
+        (source, network, other)
+        for source, networks in rules.SOURCES.items()
+        for network, other in networks.items()
+    ]
+    scores = [len(layer_names(other, heads=False) & set(names)) for _, _, other in known]
     best = max(range(len(known)), key=scores.__getitem__)
     message = f"{label} is not {_title(chosen)}: most of its tensors are missing"
     if scores[best] > len(names) / 2:
-        return f"{message}; the names are those of {_title(known[best])}"
+        source, network, other = known[best]
+        return (
+            f"{message}; the names are those of {_title(other)}: source {source}, network {network}"
+        )
     return f"{message}, and the names are of no known network, as {listed(sorted(names)[:2])}"
 
 

@@ -88,9 +88,6 @@ def _numbered(counts: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
 
 
 KERAS_V3: Names = {**_numbered(_COUNTS), "Logits": ("predictions",)}
-KERAS_ENDPOINTS = {
-    f"mixed{i}": block for i, block in enumerate(b for b in _TORCH_BLOCKS if b.startswith("Mixed"))
-}
 
 # GoogLeNet in torchvision
 _GOOGLENET_BLOCKS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
@@ -123,4 +120,24 @@ PORT_BN_INCEPTION: Names = {
         for b in ("3a", "3b", "3c", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
     },
     "Logits": ("last_linear",),
+}
+
+# Intermediate results that go by another name than ours: network -> name -> our endpoint.
+ENDPOINTS: dict[str, dict[str, str]] = {
+    "inception_v3": {
+        **{f"mixed{i}": block for i, block in enumerate(_TORCH_BLOCKS)},  # Keras
+        **dict.fromkeys(("maxpool1", "Pool1"), "MaxPool_3a_3x3"),  # torchvision, timm
+        **dict.fromkeys(("maxpool2", "Pool2"), "MaxPool_5a_3x3"),
+    },
+    "bn_googlenet": {  # torchvision
+        **{
+            layers[0].partition(".")[0]: node
+            for node, layers in TORCH_GOOGLENET.items()
+            if not node.startswith(("Logits", "AuxLogits"))
+        },
+        **{f"maxpool{i}": f"MaxPool_{i}" for i in (1, 2, 3, 4)},
+    },
+    "bn_inception": {  # the ports: their blocks' concatenations
+        f"{node.lower()}_output": node for node in PORT_BN_INCEPTION if "Inception" in node
+    },
 }

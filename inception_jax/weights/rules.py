@@ -27,7 +27,7 @@ class Layout:
         dense_kernel, dense_bias: of a linear layer.
         oihw: kernels are [out, in, height, width] and [out, in], not [height, width, in, out].
         dense_is_conv: a linear layer is a 1x1 convolution.
-        ignored: tensors of these names are no weights.
+        training_state: patterns of names that are no weights but a run's state.
     """
 
     kernel: str
@@ -41,7 +41,7 @@ class Layout:
     dense_bias: str = "{}.bias"
     oihw: bool = False
     dense_is_conv: bool = False
-    ignored: tuple[str, ...] = ()
+    training_state: tuple[str, ...] = ()
 
 
 TORCH = Layout(
@@ -52,6 +52,7 @@ TORCH = Layout(
     var="{}.bn.running_var",
     counter="{}.bn.num_batches_tracked",
     oihw=True,
+    training_state=("n_averaged*",),
 )
 PORT = Layout(
     kernel="{}.weight",
@@ -71,6 +72,11 @@ KERAS = Layout(
     dense_kernel="{}/kernel",
     dense_bias="{}/bias",
 )
+_TF_OPTIMIZERS = ("RMSProp", "Momentum", "Adam", "Adagrad", "Adadelta", "AdagradDA", "Ftrl")
+_TF_STATE = (
+    "global_step", "beta[12]_power", "*/beta[12]_power",
+    *(f"*/{name}{more}" for name in _TF_OPTIMIZERS for more in ("", "_1", "_2")),
+)  # fmt: skip
 SLIM = Layout(
     kernel="{}/weights",
     bias="{}/BatchNorm/beta",
@@ -79,7 +85,7 @@ SLIM = Layout(
     dense_kernel="{}/weights",
     dense_bias="{}/biases",
     dense_is_conv=True,
-    ignored=("global_step",),
+    training_state=_TF_STATE,
 )
 
 

@@ -59,12 +59,31 @@ def test_mistakes_are_one_line(words, code, message, capsys):
     assert err.count("\n") == 1
 
 
-def test_measured_time_is_a_column(capsys):
-    assert main(["cost", "inception_small", "--measure", "--format", "json"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)
-    assert row["milliseconds"] > 0
-    assert main(["cost", "inception_small", "--measure", "--layers"]) == 2
-    assert "leave out --layers" in capsys.readouterr().err
+@pytest.mark.slow  # compiles a training step
+def test_measured_times_are_columns(capsys):
+    words = ["cost", "inception_small", "--image-size", "8", "--measure", "--batch-size", "2"]
+    assert main([*words, "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    (row,) = json.loads(captured.out)
+    assert row["evaluate_ms"] > 0
+    assert row["train_ms"] > 0
+    assert row["batch_size"] == 2
+    assert captured.err.splitlines() == [
+        "inception_small: compiling evaluation", "inception_small: compiling training",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--measure", "--layers"], "leave out --layers"),
+        (["--batch-size", "4"], "--batch-size is for --measure"),
+        (["--measure", "--batch-size", "0"], "at least 1"),
+    ],
+)
+def test_what_cannot_be_measured(words, message, capsys):
+    assert main(["cost", "inception_small", *words]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_head_on_a_small_image_says_that_it_adapts(capsys):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +91,36 @@ def test_weights_of_another_network_are_one_line(imported, tmp_path, capsys):
     assert "bn_googlenet of torchvision" in capsys.readouterr().err
     assert main([*words, "--network", "googlenet", "--aux", "drop"]) == 0
     assert "6,624,904 parameters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["weights.md", "cost.md"])
+def test_commands_in_the_docs_are_commands(page):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text()
+    lines = [line for line in text.splitlines() if line.startswith("    inception-jax ")]
+    assert lines
+    for line in lines:
+        name, *words = shlex.split(line, comments=True)[1:]
+        command = importlib.import_module(f"inception_jax.cli.{name}")
+        parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
+        command.configure(parser)
+        args = parser.parse_args(words)
+        if name == "weights":
+            weights.find_rules(args.source, args.network)
+        if name == "cost":
+            for network in args.networks:
+                command.parse_network(network)
+
+
+def test_averages_are_taken_where_asked_for(tmp_path, capsys):
+    given = tensors("slim", aux=False)
+    averages = {f"{n}/ExponentialMovingAverage": v + 1 for n, v in given.items()}
+    writers.checkpoint_v1(tmp_path / "model.ckpt-5", {**given, **averages})
+    words = ["weights", "import", "slim", str(tmp_path / "model.ckpt-5"), str(tmp_path / "run")]
+    assert main([*words, "--ema"]) == 0
+    assert f"averaged weights: {len(given)} of {len(given)}" in capsys.readouterr().out
+    _, _, variables = train.from_workdir(tmp_path / "run")
+    bias = given["InceptionV3/Logits/Conv2d_1c_1x1/biases"]
+    np.testing.assert_array_equal(variables["params"]["Logits"]["bias"], bias + 1)
 
 
 @pytest.mark.slow

@@ -1,10 +1,10 @@
-"""Every network's totals against published ones, and against XLA's own count."""
+"""Every network's totals against published ones."""
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,78 +12,182 @@ import pytest
 
 from inception_jax import cost, models
 
-HEADS = ("Inception_4a", "Inception_4d")
+HEADS = {"aux": ("Inception_4a", "Inception_4d")}
+HEAD_V3 = {"aux": ("Mixed_6e",)}
+PORTED = {"body": "ported"}  # 3x3 in the branch that GoogLeNet's paper calls 5x5
 SEPARABLE = {"stem": "separable7x7", "bn_scale": False}
+PX_151 = {"stem_stride": 1}
+PX_79 = {"stem_stride": 1, "stem_pool": False}
+
+
+def key(overrides: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(sorted(overrides.items()))
 
 
 @functools.cache
-def count(name: str, **overrides: Any) -> cost.Cost:
-    return cost.count(models.create(name, **overrides), models.image_size(name))
+def count(name: str, overrides: tuple[Any, ...] = (), size: int = 0) -> cost.Cost:
+    model = models.create(name, **dict(overrides))
+    return cost.count(model, size or models.image_size(name))
 
 
-# Conventions. "params" is what we count: trainable parameters, that is kernels, biases and the
-# classifier, and for every channel of batch norm beta and, unless bn_scale=False, gamma.
+class Numbers(NamedTuple):
+    """Of every part of a network, how many numbers."""
+
+    conv_weights: int
+    channels: int  # of batch norm
+    trainable: int
+    statistics: int
+    classifier: int
+
+
+@functools.cache
+def numbers(name: str, overrides: tuple[Any, ...] = (), classes: int = 1000) -> Numbers:
+    size = models.image_size(name)
+    model = models.create(name, num_classes=classes, **dict(overrides))
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    variables: Any = jax.eval_shape(model.init, jax.random.key(0), image)
+    found = jax.tree.leaves(variables["params"])
+
+    def total(leaves: list[Any]) -> int:
+        return sum(math.prod(leaf.shape) for leaf in leaves)
+
+    return Numbers(
+        conv_weights=total([leaf for leaf in found if len(leaf.shape) == 4]),
+        channels=total(jax.tree.leaves(variables.get("batch_stats", {}))) // 2,
+        trainable=total(found),
+        statistics=total(jax.tree.leaves(variables.get("batch_stats", {}))),
+        classifier=total(jax.tree.leaves(variables["params"]["Logits"])),
+    )
+
+
+# What a published total adds up.
+TRAINABLE = "what is trained: kernels, biases, beta and, unless bn_scale=False, gamma"
+BASE = "TF-slim's tests: kernels, biases, beta, mean and variance; no gamma, no classifier"
+EVERYTHING = "Keras's summary: what is trained, mean and variance"
+BIASED = "the ports: what is trained and a bias before every batch norm"
+RULES = {
+    TRAINABLE: lambda n: n.trainable,
+    BASE: lambda n: n.trainable + n.statistics - n.classifier,
+    EVERYTHING: lambda n: n.trainable + n.statistics,
+    BIASED: lambda n: n.trainable + n.channels,
+}
+NO_GAMMA = {"bn_scale": False}
+CHAINS = {"body": "released"}  # the released modules behind Table 1's stem
+
+# network, overrides, convolutions' weights, channels of batch norm, rule, total
+TOTALS: list[tuple[str, dict[str, Any], int, int, str, int]] = [
+    ("googlenet", {}, 5_966_272, 0, TRAINABLE, 6_998_552),
+    ("googlenet", HEADS, 6_099_392, 0, TRAINABLE, 13_378_280),
+    # torchvision's published num_params
+    ("bn_googlenet", PORTED, 5_585_344, 7_280, TRAINABLE, 6_624_904),
+    ("bn_googlenet", PORTED | HEADS, 5_718_464, 7_536, TRAINABLE, 13_004_888),
+    # TF-slim's own tests of inception_v1_base, inception_v2_base and inception_v3_base
+    ("bn_googlenet", PORTED | NO_GAMMA, 5_585_344, 7_280, BASE, 5_607_184),
+    ("bn_inception", SEPARABLE, 10_143_384, 9_888, BASE, 10_173_112),
+    ("inception_v3", NO_GAMMA, 21_751_136, 17_216, BASE, 21_802_784),
+    ("bn_inception", {}, 10_150_080, 9_952, TRAINABLE, 11_194_984),
+    ("bn_inception", {"body": "pool128"}, 10_240_192, 10_016, BIASED, 11_295_240),
+    ("inception_v3", NO_GAMMA, 21_751_136, 17_216, EVERYTHING, 23_851_784),
+    ("inception_v3", NO_GAMMA, 21_751_136, 17_216, TRAINABLE, 23_817_352),
+    ("inception_v3", {}, 21_751_136, 17_216, TRAINABLE, 23_834_568),
+    ("inception_v3", HEAD_V3, 24_307_040, 18_112, TRAINABLE, 27_161_264),
+    ("inception_v3", {"stem": "conv7x7"}, 21_732_032, 17_152, TRAINABLE, 23_815_336),
+    ("inception_v3_paper", CHAINS, 22_326_624, 17_536, TRAINABLE, 24_410_696),
+]
+
+
+@pytest.mark.parametrize(("name", "overrides", "conv_weights", "channels", "rule", "total"), TOTALS)
+def test_published_totals(name, overrides, conv_weights, channels, rule, total):
+    found = numbers(name, key(overrides))
+    assert (found.conv_weights, found.channels) == (conv_weights, channels)
+    assert RULES[rule](found) == total
+
+
+# TF-slim's checkpoints have a class for background: 1001 in all
+@pytest.mark.parametrize(
+    ("overrides", "total"), [({}, 23_836_617), (HEAD_V3 | NO_GAMMA, 27_145_970)]
+)
+def test_totals_of_1001_classes(overrides, total):
+    assert numbers("inception_v3", key(overrides), 1001).trainable == total
+
+
+def test_the_other_numbers_of_tf_slim():
+    separable = jax.eval_shape(
+        models.create("bn_inception", **SEPARABLE).init,
+        jax.random.key(0), jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32),
+    )["params"]  # fmt: skip
+    stem = [separable[f"Conv2d_1_7x7_{letter}"] for letter in "ab"]
+    assert [math.prod(layer["kernel"].shape) for layer in stem] == [1_176, 1_536]
+    assert [sorted(layer) for layer in stem] == [["kernel"], ["bias", "kernel"]]
+    assert stem[1]["bias"].shape == (64,)
+    assert numbers("inception_v3", key(NO_GAMMA)).statistics == 34_432
+
+
+def test_biases_of_googlenet():
+    # 7,280 of its convolutions, 1,000 of its classifier
+    assert 6_998_552 - 5_966_272 - 1000 * 1025 == 7_280
+    assert numbers("googlenet").trainable - 5_966_272 - 1000 * 1025 == 7_280
+
+
+# network, overrides, px, GMAC: torchvision's published _ops (1.498, 5.713), the paper's 1.5 and 2.0
+# Bn, and arithmetic over the layers' tables
+GMACS: list[tuple[str, dict[str, Any], int, float]] = [
+    ("googlenet", {}, 224, 1.583),
+    ("googlenet", HEADS, 224, 1.591),
+    ("bn_googlenet", PORTED, 224, 1.498),
+    ("bn_inception", {}, 224, 2.019),
+    ("bn_inception", {"body": "pool128"}, 224, 2.033),
+    ("inception_v3", {}, 299, 5.713),
+    ("inception_v3", HEAD_V3, 299, 5.719),
+    ("inception_v3", {"stem": "conv7x7"}, 299, 5.300),
+    ("inception_v3_paper", CHAINS, 299, 6.045),
+    ("inception_v3", PX_151, 151, 5.713),
+    ("inception_v3", PX_79, 79, 5.362),
+    ("inception_v3", {}, 224, 2.838),
+    ("inception_v3", {}, 75, 0.204),
+]
+
+
+@pytest.mark.parametrize(("name", "overrides", "size", "gmacs"), GMACS)
+def test_published_macs(name, overrides, size, gmacs):
+    counted = count(name, key(overrides), size)
+    assert round(counted.macs / 1e9, 3) == gmacs
+
+
+def test_macs_without_the_classifier():
+    separable = count("bn_inception", key(SEPARABLE))
+    assert round((separable.macs - 1024 * 1000) / 1e9, 3) == 1.934  # inception_v2_base
+
+
+# No published totals: ours, from the widths in the tables.
 @pytest.mark.parametrize(
     ("name", "overrides", "params", "gmacs"),
     [
-        ("googlenet", {}, 6_998_552, 1.583),
-        ("googlenet", {"aux": HEADS}, 13_378_280, 1.591),
-        # torchvision's googlenet, whose "5x5" branch is 3x3: its published num_params and _ops
-        ("bn_googlenet", {"body": "ported"}, 6_624_904, 1.498),
-        ("bn_googlenet", {"body": "ported", "aux": HEADS}, 13_004_888, 1.507),
-        ("bn_inception", {}, 11_194_984, 2.019),
-        ("bn_inception", {"body": "pool128"}, 11_285_224, 2.033),
-        ("bn_inception", SEPARABLE, 11_178_336, 1.935),
-        ("inception_v3_paper", {"body": "released"}, 24_410_696, 6.045),
-        ("inception_v3", {}, 23_834_568, 5.713),
-        ("inception_v3", {"aux": ("Mixed_6e",)}, 27_161_264, 5.719),
-        # no published totals: ours, from the widths in the tables
         ("bn_googlenet", {}, 7_005_832, 1.583),
+        ("bn_googlenet", PORTED | HEADS, 13_004_888, 1.507),
         ("inception_v2", {}, 24_244_008, 5.452),
         ("inception_v3_paper", {}, 24_263_240, 5.865),
         ("inception_v3_paper", {"body": "five17"}, 25_954_248, 6.353),
     ],
 )
-def test_trainable_parameters_and_macs(name, overrides, params, gmacs):
-    counted = count(name, **overrides)
-    assert counted.params == params
-    assert round(counted.macs / 1e9, 3) == gmacs
+def test_totals_of_our_own_tables(name, overrides, params, gmacs):
+    counted = count(name, key(overrides))
+    assert (counted.params, round(counted.macs / 1e9, 3)) == (params, gmacs)
 
 
-# Totals that also count running statistics, and leave out the classifier: TF-slim's own tests.
-# Beta, mean and variance for every channel, no gamma.
-@pytest.mark.parametrize(
-    ("name", "overrides", "total"),
-    [
-        ("bn_googlenet", {"body": "ported", "bn_scale": False}, 5_607_184),  # inception_v1_base
-        ("bn_inception", SEPARABLE, 10_173_112),  # inception_v2_base
-        ("inception_v3", {"bn_scale": False}, 21_802_784),  # inception_v3_base; Keras without top
-    ],
-)
-def test_totals_with_running_statistics(name, overrides, total):
-    variables = shapes(name, overrides)
-    del variables["params"]["Logits"]
-    assert sum(math.prod(x.shape) for x in jax.tree.leaves(variables)) == total
-
-
-def test_totals_with_the_biases_of_the_port():
-    # the Caffe and PyTorch ports of BN-Inception have a bias before every batch norm as well
-    variables = shapes("bn_inception", {"body": "pool128"})
-    channels = sum(math.prod(x.shape) for x in jax.tree.leaves(variables["batch_stats"])) // 2
-    trainable = sum(math.prod(x.shape) for x in jax.tree.leaves(variables["params"]))
-    assert channels == 10_016
-    assert trainable + channels == 11_295_240
-
-
-def shapes(name: str, overrides: dict[str, Any]) -> Any:
-    size = models.image_size(name)
-    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    return jax.eval_shape(models.create(name, **overrides).init, jax.random.key(0), image)
+def test_parts_of_inception_v3():
+    parts = {"stem": 0, "grid35": 0, "rest": 0}
+    for block in count("inception_v3", size=299).blocks():
+        after_stem = "grid35" if block.name.startswith("Mixed_5") else "rest"
+        parts[after_stem if block.name[:5] in ("Mixed", "Logit") else "stem"] += block.macs
+    assert {name: round(macs / 1e9, 3) for name, macs in parts.items()} == {
+        "stem": 1.341, "grid35": 0.999, "rest": 3.373,
+    }  # fmt: skip
 
 
 # As GoogLeNet's paper prints them, million MACs; its 5a, printed as 54, is 51 by its own widths.
 def test_googlenet_modules_as_printed():
-    blocks = {b.name: b.macs / 1e6 for b in count("googlenet").blocks()}
+    blocks = {b.name: b.macs / 1e6 for b in count("googlenet", size=224).blocks()}
     printed = {"3a": 128, "3b": 304, "4c": 100, "4d": 119, "4e": 170, "5b": 71}
     assert {n: round(blocks[f"Inception_{n}"]) for n in printed} == printed
     assert round(blocks["Conv2d_1_7x7"]) == 118  # printed as 34: a misprint
@@ -101,56 +205,19 @@ def test_googlenet_modules_as_printed():
     ],
 )
 def test_depth_and_receptive_field(name, depth, field):
-    counted = count(name)
+    counted = count(name, size=models.image_size(name))
     assert (counted.depth, counted.receptive_field) == (depth, field)
 
 
-# The rule: XLA counts 2 FLOPs a MAC and leaves out taps that fall on padding, which our rule (the
-# usual one) counts; besides, it counts each elementwise operation. So our MACs less those on
-# padding must be half of XLA's FLOPs but for a few operations an activation.
-@pytest.mark.parametrize("name", models.names())
-def test_macs_against_xla(name):
-    size = models.image_size(name)
-    model = models.create(name, ops="xla")
-    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), image)
-
-    def logits(v, x):
-        return model.apply(v, x).logits  # type: ignore[union-attr]
-
-    analysis = jax.jit(logits).lower(variables, image).cost_analysis()
-    assert analysis is not None
-    flops = analysis["flops"]
-    convolutions = list(equations(jax.make_jaxpr(logits)(variables, image).jaxpr))
-    counted = count(name)
-    on_padding = sum(all_taps(eqn) - inside_taps(eqn) for eqn in convolutions)
-    activations = sum(math.prod(layer.output) for layer in counted.layers)
-    elementwise = flops - 2 * (counted.macs - on_padding)
-    assert 0 < elementwise < 15 * activations
-
-
-def equations(jaxpr):
-    for eqn in jaxpr.eqns:
-        if eqn.primitive.name == "conv_general_dilated":
-            yield eqn
-        for value in eqn.params.values():
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                yield from equations(inner)
-
-
-def all_taps(eqn) -> int:
-    kernel = eqn.invars[1].aval.shape
-    return math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel[:-1])
-
-
-def inside_taps(eqn) -> int:
-    """Multiply-adds of a convolution that touch a pixel, not padding."""
-    (n, h, w, _), kernel = eqn.invars[0].aval.shape, eqn.invars[1].aval.shape
-    total = n * math.prod(kernel[2:])
-    for size, k, stride, (low, high) in zip(
-        (h, w), kernel[:2], eqn.params["window_strides"], eqn.params["padding"], strict=True
-    ):
-        starts = range(-low, size + high - k + 1, stride)
-        total *= sum(min(start + k, size) - max(start, 0) for start in starts)
-    return total
+# A head reaches farther than the logits where it stands late: it is on another path.
+@pytest.mark.parametrize(
+    ("name", "sites"),
+    [("inception_v3", ("Mixed_6e", "Mixed_7c")), ("googlenet", ("Inception_4a", "Inception_5b"))],
+)
+def test_heads_are_not_on_the_path_to_the_logits(name, sites):
+    plain, headed = (
+        count(name, key(overrides), models.image_size(name)) for overrides in ({}, {"aux": sites})
+    )
+    assert headed.macs > plain.macs
+    assert headed.depth == plain.depth
+    assert headed.receptive_field == plain.receptive_field

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import html
+from pathlib import Path
+
 import pytest
 
 from inception_jax import study
 from inception_jax.cli import main
 from inception_jax.study import counting
 
+ROOT = Path(__file__).parents[2]
 VERDICTS = {
     "K1": "supported", "K2": "supported", "K3": "supported", "K4": "supported", "K5": "supported",
     "K6": "contradicted", "K7": "contradicted", "K8": "contradicted", "K9": "contradicted",
@@ -27,6 +31,19 @@ def test_twelve_verdicts(folder):
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| K")]
     found = {row[0].removeprefix("| "): row[-1].strip("*| ") for row in rows}
     assert found == VERDICTS
+
+
+def test_the_readme_has_what_is_counted(folder):
+    def rows(text: str) -> dict[str, list[str]]:
+        lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line[:3] == "| K"]
+        return {cells[0]: [cell.strip("*") for cell in cells[-3:]] for cells in lines}
+
+    counted = rows(html.unescape((folder / "report.md").read_text()))
+    shown = rows((ROOT / "README.md").read_text())
+    assert set(shown) == set(counted) == set(VERDICTS)
+    for claim, (paper, ours, verdict) in shown.items():
+        assert counted[claim][1:] == [ours, verdict], claim
+        assert counted[claim][0].startswith(paper), claim
 
 
 def test_where_they_part_the_page_says_why(folder):

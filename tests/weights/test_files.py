@@ -37,10 +37,64 @@ def test_written_and_read_again(tmp_path, ending):
     assert [p.name for p in tmp_path.iterdir()] == [f"w{ending}"]
 
 
-def test_torch_zip(tmp_path):
+@pytest.mark.parametrize("write", [writers.torch_zip, writers.torch_old])
+def test_torch_files(tmp_path, write):
     given = some() | {"n": np.arange(6).reshape(2, 3), "half": np.ones((2, 2), np.float16)}
-    writers.torch_zip(tmp_path / "w.pth", given)
+    write(tmp_path / "w.pth", given)
     assert_same(files.read(tmp_path / "w.pth"), given)
+
+
+def test_old_torch_files_of_other_protocols_and_headers(tmp_path):
+    path = tmp_path / "w.pth"
+    writers.torch_old(path, some())
+    content = path.read_bytes()
+    first = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+    path.write_bytes(pickle.dumps(0x1950A86A20F9469CFC6C, protocol=4) + content[len(first) :])
+    assert_same(files.read(path), some())
+    path.write_bytes(first + pickle.dumps(1002, protocol=2) + content[len(first) + 6 :])
+    with pytest.raises(errors.UserError, match=r"damaged or cut off .*header is not torch's"):
+        files.read(path)
+    writers.torch_old(path, some(), view=("0", 0, 3))
+    with pytest.raises(errors.UserError, match=r"is refused: .*as torch before 0\.4 wrote it"):
+        files.read(path)
+
+
+def shards(folder: Path, given: dict[str, np.ndarray]) -> Path:
+    """A model in two files and their index, as hubs of models keep them."""
+    names = sorted(given)
+    files_of = {name: f"model-0000{1 + i % 2}-of-00002.safetensors" for i, name in enumerate(names)}
+    for file in set(files_of.values()):
+        weights.write(folder / file, {n: given[n] for n in names if files_of[n] == file})
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": files_of}))
+    return index
+
+
+def test_shards(tmp_path):
+    index = shards(tmp_path, some())
+    assert_same(files.read(index), some())
+
+
+@pytest.mark.parametrize(
+    ("change", "pattern"),
+    [
+        (lambda f: (f / "model-00002-of-00002.safetensors").unlink(),
+         r"no file of weights at .*model-00002-of-00002"),
+        (lambda f: weights.write(f / "model-00001-of-00002.safetensors", {}),
+         r"model-00001-of-00002.safetensors has no layer0/weights, which model\.safetens"),
+        (lambda f: cut(f / "model.safetensors.index.json"), "is damaged or cut off"),
+        (lambda f: cut(f / "model-00001-of-00002.safetensors"), "is damaged or cut off"),
+        (lambda f: (f / "model.safetensors.index.json").write_text("[1, 2]"), "is damaged or cut"),
+        (lambda f: (f / "model.safetensors.index.json").write_text(
+            json.dumps({"weight_map": {"a": "../a.safetensors"}})), "does not lie beside it"),
+    ],
+)  # fmt: skip
+def test_damaged_shards_are_one_line(tmp_path, change, pattern):
+    index = shards(tmp_path, some())
+    change(tmp_path)
+    with pytest.raises(errors.UserError, match=pattern) as caught:
+        files.read(index)
+    assert "\n" not in str(caught.value)
 
 
 def test_tensorflow_checkpoints(tmp_path):
@@ -58,11 +112,12 @@ class Evil:
         return os.system, ("touch /tmp/inception_jax_was_here",)
 
 
+@pytest.mark.parametrize("write", [writers.torch_zip, writers.torch_old])
 @pytest.mark.parametrize("extra", [Evil(), print, Path("x")], ids=["call", "global", "object"])
-def test_a_pickle_that_asks_for_more_is_refused(tmp_path, extra):
+def test_a_pickle_that_asks_for_more_is_refused(tmp_path, extra, write):
     mark = Path("/tmp/inception_jax_was_here")
     mark.unlink(missing_ok=True)
-    writers.torch_zip(tmp_path / "w.pth", some(), extra=extra)
+    write(tmp_path / "w.pth", some(), extra=extra)
     with pytest.raises(errors.UserError, match=r"is refused: its pickle asks for \w+") as caught:
         files.read(tmp_path / "w.pth")
     assert "\n" not in str(caught.value)
@@ -87,11 +142,14 @@ def cut(path: Path, share: float = 0.6) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["w.safetensors", "w.npz", "w.pth", "w.h5", "old.ckpt"])
-def test_a_cut_file_is_one_line(tmp_path, name):
+@pytest.mark.parametrize("name", ["w.safetensors", "w.npz", "w.pth", "old.pth", "w.h5", "old.ckpt"])
+@pytest.mark.parametrize("share", [0.02, 0.6, 0.98])
+def test_a_cut_file_is_one_line(tmp_path, name, share):
     path = tmp_path / name
     if name == "w.pth":
         writers.torch_zip(path, some())
+    elif name == "old.pth":
+        writers.torch_old(path, some())
     elif name == "w.h5":
         h5(path, {"conv2d_1": {"conv2d_1/kernel:0": np.ones((64, 64, 3, 3), np.float32)}})
     elif name == "old.ckpt":
@@ -99,7 +157,7 @@ def test_a_cut_file_is_one_line(tmp_path, name):
     else:
         weights.write(path, some())
     with pytest.raises(errors.UserError, match=r"damaged|cut off|no known format") as caught:
-        files.read(cut(path))
+        files.read(cut(path, share))
     assert "\n" not in str(caught.value)
 
 
@@ -130,6 +188,17 @@ def test_other_files(tmp_path, content, pattern):
         files.read(path)
 
 
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    weights.write(tmp_path / "w.npz", some())
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(errors.UserError, match="cannot be read: Permission denied"):
+        files.read(tmp_path / "w.npz")
+
+
 def test_no_file_and_wrong_endings(tmp_path):
     with pytest.raises(errors.UserError, match="no file of weights"):
         files.read(tmp_path / "none.pth")
@@ -142,11 +211,18 @@ def test_no_file_and_wrong_endings(tmp_path):
 
 
 def test_tensors_may_share_and_view_storages():
-    storage = np.arange(12, dtype=np.float32)
-    view = torch_file._tensor(storage, 2, (2, 3), (1, 2), False, None)
-    np.testing.assert_array_equal(view, [[2, 4, 6], [3, 5, 7]])
-    with pytest.raises(ValueError, match="beyond its storage"):
-        torch_file._tensor(storage, 2, (4, 3), (3, 1), False, None)
+    storage = torch_file._Storage(np.dtype(np.float32), 12)
+    storage.values = np.arange(12, dtype=np.float32)
+    view = torch_file._Tensor(storage, 2, (2, 3), (1, 2), False, None)
+    np.testing.assert_array_equal(view.values(), [[2, 4, 6], [3, 5, 7]])
+    # too long, before the start, of endless size through strides of zero, of a negative size
+    for offset, size, stride in (
+        (2, (4, 3), (3, 1)), (-1, (2,), (1,)), (0, (4000, 4000), (0, 0)), (0, (-1, 2), (1, 1)),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="beyond its storage"):
+            torch_file._Tensor(storage, offset, size, stride).values()
+    with pytest.raises(torch_file.Refused, match="no storage"):
+        torch_file._Tensor("text", 0, (1,), (1,))
 
 
 def h5(path: Path, layers: dict[str, dict[str, np.ndarray]], root: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import jax
@@ -225,6 +226,47 @@ def test_wrapped_state_dicts():
     np.testing.assert_array_equal(variables["params"]["Logits"]["bias"], given["fc.bias"])
 
 
+# A trainer's checkpoint of TF-slim: for every variable its average and the optimizer's slots.
+@pytest.mark.parametrize("ema", [False, True])
+def test_a_checkpoint_of_a_run(ema):
+    given = tensors("slim", aux=False)
+    trained = {n: v for n, v in given.items() if "moving_" not in n}
+    slots = {f"{n}/{slot}": v for n, v in trained.items() for slot in ("RMSProp", "RMSProp_1")}
+    averages = {f"{n}/ExponentialMovingAverage": v + 1 for n, v in trained.items()}
+    counters = {"global_step": np.int64(7), "beta1_power": np.float32(0.9)}
+    found = weights.read("slim", {**given, **slots, **averages, **counters}, ema=ema)
+    stem = "InceptionV3/Conv2d_1a_3x3/"
+    params, stats = (found.variables[c]["Conv2d_1a_3x3"] for c in ("params", "batch_stats"))
+    np.testing.assert_array_equal(params["kernel"], given[f"{stem}weights"] + ema)
+    np.testing.assert_array_equal(stats["mean"], given[f"{stem}BatchNorm/moving_mean"])
+    assert f"{2 * len(trained) + 2} tensors of its optimizer left out" in found.notes[0]
+    said = f"averaged weights: {len(trained)} of {len(given)}" if ema else "ema takes them"
+    assert said in found.notes[1]
+
+
+@pytest.mark.parametrize("key", ["state_dict_ema", "model_ema"])
+def test_averages_in_a_torch_checkpoint(key):
+    given = tensors("timm", aux=False)
+    averaged = {f"module.{n}": v + 1 for n, v in given.items()}
+    averaged["n_averaged"] = np.array(3)
+    wrapped = {"state_dict": given, key: averaged, "optimizer": {"state": {}}}
+    plain, ema = (weights.load("timm", wrapped, ema=ema)[1] for ema in (False, True))
+    np.testing.assert_array_equal(plain["params"]["Logits"]["bias"], given["fc.bias"])
+    np.testing.assert_array_equal(ema["params"]["Logits"]["bias"], given["fc.bias"] + 1)
+    with pytest.raises(errors.UserError, match="has no averaged weights; leave out ema"):
+        weights.load("timm", given, ema=True)
+
+
+def test_a_number_of_classes_that_is_not_imagenet_s_is_said():
+    given = tensors("torchvision", aux=False)
+    for classes, pattern in ((1001, "1001 classes.*may be background"), (7, "has 7 classes, not")):
+        shapes = {"fc.weight": (classes, 2048), "fc.bias": (classes,)}
+        more = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+        found = weights.read("torchvision", {**given, **more})
+        assert found.model.num_classes == classes
+        assert re.search(pattern, found.notes[0])
+
+
 def without(given: dict[str, np.ndarray], *names: str) -> dict[str, np.ndarray]:
     return {k: v for k, v in given.items() if k not in names}
 
@@ -244,8 +286,9 @@ def without(given: dict[str, np.ndarray], *names: str) -> dict[str, np.ndarray]:
         ("torchvision", lambda t: {**t, "fc.bias": t["fc.bias"].astype(np.int8)}, {},
          r"of another shape or type: fc.bias"),
         ("torchvision", lambda t: tensors("torchvision", "googlenet"), {},
-         "is not inception_v3 of torchvision: most .* those of bn_googlenet of torchvision"),
-        ("torchvision", lambda t: tensors("slim"), {}, "those of inception_v3 of TF-slim"),
+         "is not inception_v3 of torchvision: most .* those of bn_googlenet of torchvision: "
+         "source torchvision, network googlenet$"),
+        ("torchvision", lambda t: tensors("slim"), {}, "inception_v3 of TF-slim: source slim, "),
         ("torchvision", lambda t: {"layer1.0.weight": t["fc.bias"]}, {}, "of no known network"),
         ("torchvision", lambda t: without(t, *(k for k in t if k.startswith("AuxLogits"))),
          {"aux": "load"}, "has no auxiliary head; use aux='init'"),

@@ -22,8 +22,14 @@ pytestmark = [
     pytest.mark.parity,
     pytest.mark.filterwarnings("ignore"),  # torch's own
 ]
-BLOCKS = ("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d",
-          "Mixed_6e", "Mixed_7a", "Mixed_7b", "Mixed_7c")  # fmt: skip
+STEM = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3")
+MIXED = ("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d",
+         "Mixed_6e", "Mixed_7a", "Mixed_7b", "Mixed_7c")  # fmt: skip
+INCEPTION_V3 = (*STEM, *MIXED, "maxpool1", "maxpool2")
+TIMM = (*STEM, *MIXED, "Pool1", "Pool2")
+GOOGLENET = ("conv1", "conv2", "conv3", *(f"maxpool{i}" for i in (1, 2, 3, 4)),
+             *(f"inception{b}" for b in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")),
+             )  # fmt: skip
 
 
 def torchvision_models() -> Any:
@@ -101,7 +107,7 @@ def check_round_trip(source: str, theirs: Any, **options: Any) -> None:
 @pytest.mark.parametrize("size", [139, 299])
 def test_torchvision_inception_v3(size):
     network = randomised(torchvision_models().inception_v3(weights=None, init_weights=False))
-    check("torchvision", network, size, BLOCKS)
+    check("torchvision", network, size, INCEPTION_V3)
     check_round_trip("torchvision", network)
 
 
@@ -119,7 +125,7 @@ def test_torchvision_inception_v3_head():
 @pytest.mark.parametrize("size", [64, 75, 224])
 def test_torchvision_googlenet(size):
     network = randomised(torchvision_models().googlenet(weights=None, init_weights=False))
-    check("torchvision", network, size, (), network="googlenet")
+    check("torchvision", network, size, GOOGLENET, network="googlenet")
     check_round_trip("torchvision", network, network="googlenet")
 
 
@@ -140,7 +146,7 @@ def test_timm_inception_v3(source):
     torchvision_models()  # timm imports torchvision
     timm = pytest.importorskip("timm")
     network = randomised(timm.create_model("inception_v3"))
-    check(source, network, 139, BLOCKS)
+    check(source, network, 139, TIMM)
     check_round_trip(source, network)
 
 
@@ -199,17 +205,16 @@ def test_files_that_torch_saves(tmp_path):
         "a": torch.randn(3, 4).t(), "half": torch.randn(5).half(), "n": torch.tensor(3),
         "wide": torch.randn(2, 2).bfloat16(), "parameter": torch.nn.Parameter(torch.randn(2)),
     }  # fmt: skip
-    torch.save(state, tmp_path / "w.pth")
     from inception_jax.weights import files
 
-    found = files.read(tmp_path / "w.pth")
-    for name, value in state.items():
-        np.testing.assert_array_equal(
-            np.asarray(found[name], np.float32), value.detach().float().numpy()
-        )
-    torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    with pytest.raises(Exception, match="bare pickle"):
-        files.read(tmp_path / "old.pth")
+    for new in (True, False):
+        torch.save(state, tmp_path / "w.pth", _use_new_zipfile_serialization=new)
+        found = files.read(tmp_path / "w.pth")
+        assert set(found) == set(state)
+        for name, value in state.items():
+            np.testing.assert_array_equal(
+                np.asarray(found[name], np.float32), value.detach().float().numpy()
+            )
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
     with pytest.raises(Exception, match=r"is refused: its pickle asks for torch\.nn"):
         files.read(tmp_path / "module.pth")

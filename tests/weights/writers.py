@@ -30,6 +30,34 @@ class _Tensor:
 
 def torch_zip(path: Path, tensors: Mapping[str, np.ndarray], extra: Any = None) -> None:
     """As `torch.save(state_dict)`: a zip file of data.pkl and one file a storage."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", _pickled(tensors, extra, ()))
+        archive.writestr("archive/byteorder", "little")
+        for i, array in enumerate(tensors.values()):
+            archive.writestr(f"archive/data/{i}", array.tobytes())
+
+
+def torch_old(
+    path: Path, tensors: Mapping[str, np.ndarray], extra: Any = None, view: Any = None
+) -> None:
+    """As `torch.save(state_dict)` before 1.6: pickles in a row, then sizes and values."""
+    machine = {
+        "protocol_version": 1001, "little_endian": True,
+        "type_sizes": {"short": 2, "int": 4, "long": 4},
+    }  # fmt: skip
+    parts = [pickle.dumps(x, protocol=2) for x in (0x1950A86A20F9469CFC6C, 1001, machine)]
+    parts.append(_pickled(tensors, extra, (view,)))
+    keys = [str(i) for i in reversed(range(len(tensors)))]  # their order is free
+    parts.append(pickle.dumps(keys, protocol=2))
+    values = list(tensors.values())
+    for key in keys:
+        array = values[int(key)]
+        parts.append(struct.pack("<q", array.size) + array.tobytes())
+    path.write_bytes(b"".join(parts))
+
+
+def _pickled(tensors: Mapping[str, np.ndarray], extra: Any, more: tuple[Any, ...]) -> bytes:
+    """A state dict as torch pickles it; `more` ends the name of each storage."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     kinds = {"float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage"}
     for name in kinds.values():
@@ -45,7 +73,7 @@ def torch_zip(path: Path, tensors: Mapping[str, np.ndarray], extra: Any = None) 
     class Pickler(pickle.Pickler):
         def persistent_id(self, obj: Any) -> Any:
             if isinstance(obj, _Storage):
-                return ("storage", obj.kind, obj.key, "cpu", obj.count)
+                return ("storage", obj.kind, obj.key, "cpu", obj.count, *more)
             return None
 
         def reducer_override(self, obj: Any) -> Any:
@@ -72,11 +100,7 @@ def torch_zip(path: Path, tensors: Mapping[str, np.ndarray], extra: Any = None) 
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", out.getvalue())
-        archive.writestr("archive/byteorder", "little")
-        for i, array in enumerate(tensors.values()):
-            archive.writestr(f"archive/data/{i}", array.tobytes())
+    return out.getvalue()
 
 
 def checkpoint_v2(prefix: Path, tensors: Mapping[str, np.ndarray]) -> None:
