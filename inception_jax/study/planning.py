@@ -161,7 +161,11 @@ def work_of(study: Study) -> tuple[Work, dict[str, str]]:
     for arm in study.arms:
         config = study.config(arm, 0)
         try:
-            forward, images, tests = _arm(config, counted)
+            if arm.members:
+                members = [study.config(study.arm(name), 0) for name in arm.members]
+                forward, images, tests = _together(config, members, counted)
+            else:
+                forward, images, tests = _trained(config, counted)
         except (errors.UserError, OSError) as error:
             uncounted[arm.name] = str(error)
             continue
@@ -171,25 +175,45 @@ def work_of(study: Study) -> tuple[Work, dict[str, str]]:
     return Work(len(study.arms), trained, evaluated, macs), uncounted
 
 
-def _arm(config: ConfigDict, counted: dict[str, int]) -> tuple[int, int, int]:
+def _trained(config: ConfigDict, counted: dict[str, int]) -> tuple[int, int, int]:
     """MACs of a forward pass, images seen in training, images seen in evaluation; one seed."""
-    train, tests, classes, channels = _sizes(config)
-    derived = config_lib.resolve(config, train).derived
+    sizes = _sizes(config)
+    derived = config_lib.resolve(config, sizes.train).derived
     every = derived.eval_every
     passes = derived.steps // every + (derived.steps % every > 0)
     kinds = 2 if config.optim.ema_decay else 1
-    forward = _forward(config, classes, channels, counted)
-    return forward, derived.steps * config.data.batch_size, passes * kinds * tests
+    forward = _forward(config, sizes, counted)
+    tests = passes * kinds * (sizes.validation + sizes.test)
+    return forward, derived.steps * config.data.batch_size, tests
 
 
-def _sizes(config: ConfigDict) -> tuple[int, int, int, int]:
-    """Examples in training and in evaluation, classes, channels."""
+def _together(
+    config: ConfigDict, members: list[ConfigDict], counted: dict[str, int]
+) -> tuple[int, int, int]:
+    """The same of an arm that trains nothing: every crop of the test split through each member."""
+    sizes = _sizes(config)
+    forward = sum(_forward(member, sizes, counted) for member in members)
+    return forward, 0, sizes.test * config.eval.crops
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Examples of each split, classes, channels."""
+
+    train: int
+    validation: int
+    test: int
+    classes: int
+    channels: int
+
+
+def _sizes(config: ConfigDict) -> _Sizes:
     name = config.data.name
     fraction = config.data.validation_fraction
     if name in _KNOWN:
         train, tests, classes, channels = _KNOWN[name]
         held = round(train * fraction)
-        return train - held, tests + held, classes, channels
+        return _Sizes(train - held, held, tests, classes, channels)
     from inception_jax.data import builders
 
     if name in builders.BUNDLED:
@@ -198,20 +222,20 @@ def _sizes(config: ConfigDict) -> tuple[int, int, int, int]:
             role: sum(bundle.sizes[split] for split in splits)
             for role, splits in bundle.roles.items()
         }
-        train = sizes.pop("train")
-        held = 0 if "validation" in sizes else round(train * fraction)
-        tests = sum(sizes.values()) + held
-        return train - held, tests, len(bundle.class_names), bundle.image_shape[2]
+        held = 0 if "validation" in sizes else round(sizes["train"] * fraction)
+        classes, channels = len(bundle.class_names), bundle.image_shape[2]
+        validation = sizes.get("validation", held)
+        return _Sizes(sizes["train"] - held, validation, sizes["test"], classes, channels)
     from inception_jax import data
 
     info = data.info(config.data)
-    tests = sum(count for role, count in info.sizes.items() if role != "train")
-    return info.sizes["train"], tests, info.num_classes, info.channels
+    train, validation, tests = (info.sizes.get(role, 0) for role in ("train", "validation", "test"))
+    return _Sizes(train, validation, tests, info.num_classes, info.channels)
 
 
-def _forward(config: ConfigDict, classes: int, channels: int, counted: dict[str, int]) -> int:
+def _forward(config: ConfigDict, sizes: _Sizes, counted: dict[str, int]) -> int:
     """MACs of one image, traced once for each network."""
-    size = config.data.image_size
+    size, classes, channels = config.data.image_size, sizes.classes, sizes.channels
     model: dict[str, Any] = config.model.to_dict()
     key = json.dumps([model, size, channels, classes])
     if key not in counted:

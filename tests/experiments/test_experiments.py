@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from inception_jax import config as config_lib
 from inception_jax import models, study
 from inception_jax.cli import main
-from inception_jax.study import costs, definition, serialization, store
+from inception_jax.evaluate.run import Protocol
+from inception_jax.models import geometry, plan
+from inception_jax.study import costs, definition, serialization, store, tables
 
 DATA = {
+    "crops": ["photos", "digits"],
     "factorization": ["mnist5k", "photos", "digits", "elpv", "controls", "cifar10", "imagenette"],
     "resolution": ["photos", "mnist5k", "digits", "elpv"],
     **{
@@ -19,7 +23,9 @@ DATA = {
         for name in (
             "asymmetric",
             "auxiliary",
+            "averaging",
             "clipping",
+            "ensemble",
             "expanded",
             "ladder",
             "optimizer",
@@ -44,6 +50,9 @@ CLAIMS = {
     "training_time": {"A17"},
     "clipping": {"A22"},
     "ladder": {"A18"},
+    "crops": {"A19"},
+    "ensemble": {"A20"},
+    "averaging": {"A21"},
 }
 
 
@@ -70,12 +79,37 @@ def test_every_arm_can_be_built_and_is_a_network_or_a_recipe_of_its_own(name, sc
     assert len({config_lib.to_json(config) for config in configs}) == len(configs)
 
 
+# One of each kind: only trained, searched first, evaluating others. All of them take minutes.
+KINDS = ("smoothing", "optimizer", "averaging")
+EVERY = os.environ.get("INCEPTION_JAX_TEST_EVERY_STUDY") == "1"
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(CLAIMS) if EVERY else KINDS)
+def test_a_study_runs_at_the_smoke_scale(name, tmp_path):
+    words = ["study", name, "--scale", "smoke", "--seeds", "1", "--workdir", str(tmp_path)]
+    assert main(words) == 0
+    summary = tables.summarise(tmp_path)
+    assert summary.done == len(summary.trials) == len(study.load(name, "smoke").arms)
+
+
 @pytest.mark.parametrize("name", sorted(CLAIMS))
-def test_every_study_runs_at_the_smoke_scale(name, tmp_path):
-    assert (
-        main(["study", name, "--scale", "smoke", "--seeds", "1", "--workdir", str(tmp_path)]) == 0
-    )
+def test_the_papers_scale_is_complete(name):
+    """Whatever trains resolves on ImageNet and has a grid left behind every layer."""
+    described = study.load(name, "paper")
+    assert (described.data, described.seeds) == ("imagenet2012", 4)
+    for arm in described.arms:
+        config = described.config(arm, 0)
+        if arm.members:
+            Protocol(config.eval.crops, config.eval.weights)
+            assert config.eval.weights == "raw" or config.optim.ema_decay
+            continue
+        derived = config_lib.resolve(config, 1_281_167).derived
+        assert derived.steps == round(config.train.epochs * derived.steps_per_epoch)
+        assert config.train.epochs == 100 or name == "clipping"
+        model = models.from_config(config.model, 1000)
+        nodes = plan.build(model.network, model.options, 3)
+        assert geometry.sizes(nodes, (config.data.image_size,) * 2), arm.name
 
 
 @pytest.mark.parametrize("name", study.names())

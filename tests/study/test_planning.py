@@ -68,6 +68,29 @@ def test_imagenet_needs_no_copy_of_it():
     assert not uncounted
 
 
+def test_arms_that_train_nothing_cost_their_evaluation():
+    described = study.load("crops")
+    only = dataclasses.replace(described, arms=described.arms[:1], questions=())
+    alone, _ = planning.work_of(only)
+    work, uncounted = planning.work_of(described)
+    assert not uncounted
+    assert (work.trials, work.trained) == (3, alone.trained)
+    tests = 16 * 128
+    assert work.evaluated - alone.evaluated == tests * (12 + 144)
+    # once, after the last epoch, on both splits
+    assert alone.evaluated == tests + 16 * 8
+    forward = (work.macs - alone.macs) / (tests * (12 + 144))
+    assert alone.macs == forward * (3 * alone.trained + alone.evaluated)
+
+
+def test_an_ensemble_costs_all_its_members():
+    described = study.load("ensemble")
+    trained = dataclasses.replace(described, arms=described.arms[:4], questions=())
+    alone, work = (planning.work_of(found)[0] for found in (trained, described))
+    forward = alone.macs / (3 * alone.trained + alone.evaluated)
+    assert work.macs - alone.macs == forward * 16 * 128 * (2 + 4)
+
+
 def test_an_effect_out_of_reach_has_no_budget():
     found = plan(study.load("factorization"), target=planning.Target(1e-7, 0.8, 0.05))
     assert found.questions[0].seeds is None
