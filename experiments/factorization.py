@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inception_jax.study.definition import Arm, CostClaim, Question, Study, known_data
+from inception_jax.study.definition import Arm, CostClaim, Early, Question, Study, known_data
 
 # What each data set needs on top of the base config.
 _DATA: dict[str, dict[str, Any]] = {
@@ -179,6 +179,7 @@ def get_study(scale: str = "default", data: str | None = None) -> Study:
         costs=COSTS,
         overrides=overrides,
         seeds=seeds,
+        early=Early(looks=(0.5, 0.75, 1.0), spending="obrien_fleming"),
         fairness="" if scale == "paper" else _FAIRNESS,
         differs=_DIFFERS.format(
             where=" of the 35 grid" if scale == "paper" else _MINIATURE.format(data=chosen)

@@ -46,6 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slurm", metavar="KEY=VALUE,...", help="sbatch parameters: partition, ..."
     )
+    parser.add_argument(
+        "--early", action="store_true", help="stop what the study's early looks have settled"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         time_limit=args.time_limit,
         address=args.address,
         slurm=args.slurm,
+        early=args.early,
     )
     return 0
 

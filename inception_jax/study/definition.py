@@ -6,6 +6,7 @@ Nothing here imports jax; a study is described, listed and checked in millisecon
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -151,6 +152,27 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Early:
+    """Looks before the last seed, fixed before the first trial; rules in `study.early`.
+
+    Attributes:
+        looks: shares of the planned seeds at which the questions are looked at, rising to 1.
+        spending: how much of the error each look may spend, a name of `sequential.SPENDING`:
+            "obrien_fleming" keeps most of it for the end, "pocock" gives each look much the same.
+    """
+
+    looks: tuple[float, ...] = (0.5, 0.75, 1.0)
+    spending: Literal["obrien_fleming", "pocock"] = "obrien_fleming"
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in itertools.pairwise(self.looks))
+        if not self.looks or not rising or self.looks[0] <= 0 or self.looks[-1] != 1:
+            raise ValueError(f"looks must rise to 1, got {self.looks}")
+        if self.spending not in ("obrien_fleming", "pocock"):
+            raise ValueError(f"spending {self.spending!r} is neither obrien_fleming nor pocock")
+
+
+@dataclass(frozen=True)
 class Study:
     """Arms times seeds on one data set, and what is asked of them.
 
@@ -174,6 +196,7 @@ class Study:
         fairness: why this is a fair miniature of the paper's experiment, and where it is not.
         differs: what differs from the paper's set-up.
         search: what every arm has tuned for itself first.
+        early: the rule by which arms may stop before their last seed, where the user asks for it.
     """
 
     name: str
@@ -193,6 +216,7 @@ class Study:
     fairness: str = ""
     differs: str = ""
     search: Search | None = None
+    early: Early | None = None
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -206,6 +230,8 @@ class Study:
         untrained = {name for arm in self.arms for name in arm.members} - trained
         if untrained:
             raise ValueError(f"study {self.name}: no trained arm {', '.join(sorted(untrained))}")
+        if self.early and any(question.metric == "diverged" for question in self.questions):
+            raise ValueError(f"study {self.name}: early looks are for t tests, not for counts")
         if self.seeds < 1:
             raise errors.UsageError(f"a study needs at least 1 seed, got {self.seeds}")
 

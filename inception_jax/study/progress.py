@@ -88,6 +88,10 @@ class Board:
             highlight=False,
         )
 
+    def spare(self, job: Job) -> None:
+        """Takes in that a job need not run."""
+        self._states[job.arm, job.seed] = "spared"
+
     def _count(self, state: str) -> int:
         return sum(value == state for value in self._states.values())
 

@@ -46,7 +46,7 @@ def write(root: Path) -> tuple[Summary, Path]:
         "show_ema": any(row.ema == row.ema for row in summary.arms),
         "by_image": _by_image(summary),
         "image_note": IMAGE_NOTE,
-        "notes": NOTES if summary.study.arms else NOTES[-1:],
+        "notes": (*summary.early, *(NOTES if summary.study.arms else NOTES[-1:])),
     }
     _write(root / "report.md", _render("report.md.j2", context))
     _write(root / "table.tex", _render("table.tex.j2", context))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shlex
 import signal
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from inception_jax import errors
 from inception_jax.study import costs, definition, launch, lock, search, store
+from inception_jax.study import early as early_lib
 from inception_jax.study import needs as needs_lib
 from inception_jax.study.definition import Study
 from inception_jax.study.launch import Interrupted, Job, Launcher
@@ -52,6 +54,7 @@ def run(
     time_limit: float | None = None,
     address: str | None = None,
     slurm: str | None = None,
+    early: bool = False,
     console: Console | None = None,
 ) -> Path:
     """Runs the study `experiments/NAME.py` and writes its report.
@@ -68,6 +71,7 @@ def run(
         time_limit: seconds after which an attempt at a trial is ended and counts as failed.
         address: of the Ray cluster for "ray"; None starts one on this machine.
         slurm: sbatch's parameters for "slurm", as "partition=gpu,account=vision".
+        early: stop arms whose questions a look has settled, by the rule in the study's file.
         console: where to print.
 
     Returns:
@@ -85,6 +89,9 @@ def run(
     study = definition.load(name, scale, data)
     if data is not None and data == definition.load(name, scale).data:
         data = None  # the study's own: the same folder and command as without
+    if early and study.early is None:
+        raise errors.UsageError(f"study {study.name!r} has no rule for early decisions (--early)")
+    study = study if early else dataclasses.replace(study, early=None)
     if seeds is not None:
         study = study.with_seeds(seeds)
     root = Path(workdir) if workdir is not None else default_workdir(study.name, data, scale)
@@ -92,6 +99,7 @@ def run(
     options |= {"scale": scale if scale != "default" else None, "jobs": jobs}
     options |= {"launcher": launcher if launcher != "local" else None}
     options |= {"needs": needs, "time_limit": time_limit, "address": address, "slurm": slurm}
+    options |= {"early": early or None}
     given: dict[str, Any] = {"needs": needs_lib.parse(needs), "time_limit": time_limit}
     for option, value, owner in (("address", address, "ray"), ("slurm", slurm, "slurm")):
         if launcher == owner:
@@ -104,12 +112,13 @@ def run(
 
 def command(name: str, options: dict[str, Any]) -> str:
     """The command line that goes on with a study."""
-    given = [
-        (f"--{key.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value))
-        for key, value in options.items()
-        if value is not None
-    ]
-    return shlex.join(["inception-jax", "study", name, *(word for pair in given for word in pair)])
+    words = ["inception-jax", "study", name]
+    for key, value in options.items():
+        if value is not None:
+            words.append(f"--{key.replace('_', '-')}")
+        if value is not None and value is not True:
+            words.append(f"{value:g}" if isinstance(value, float) else str(value))
+    return shlex.join(words)
 
 
 def run_study(
@@ -139,8 +148,9 @@ def run_study(
                 highlight=False,
             )
         tuned = _tuned(root, study, launcher, console, again)
-        waiting, done = _jobs(root, tuned, console)
-        failed = _launch(waiting, done, launcher, console, again) if waiting else []
+        missing, done = _jobs(root, tuned, console)
+        waiting = early_lib.still_needed(root, tuned, missing)
+        failed = _launch(root, tuned, waiting, done, launcher, console, again) if waiting else []
         if done and not waiting:
             console.print(f"all {len(done)} trials are there already", highlight=False)
         count(root, study)
@@ -166,7 +176,7 @@ def _tuned(root: Path, study: Study, launcher: Launcher, console: Console, again
         phase = store.register(folder, search.phase(study))
         waiting, done = _jobs(folder, phase, console)
         if waiting:
-            _launch(waiting, done, launcher, console, again)
+            _launch(folder, phase, waiting, done, launcher, console, again)
         choice = search.choose(root, study)
     return search.apply(study, choice)
 
@@ -191,7 +201,13 @@ def _jobs(root: Path, study: Study, console: Console) -> tuple[list[Job], list[J
 
 
 def _launch(
-    waiting: Sequence[Job], done: Sequence[Job], launcher: Launcher, console: Console, again: str
+    root: Path,
+    study: Study,
+    waiting: Sequence[Job],
+    done: Sequence[Job],
+    launcher: Launcher,
+    console: Console,
+    again: str,
 ) -> list[launch.Event]:
     before = f", {len(done)} done before" if done else ""
     console.print(f"{len(waiting)} trials to run{before}; {launcher.describe()}", highlight=False)
@@ -200,8 +216,9 @@ def _launch(
         with _terminable():
             _check(waiting, launcher, console)
             with board:
-                for stage in _stages(waiting):
-                    launcher.launch(stage, board)
+                for wave in early_lib.waves(root, study, waiting, board.spare):
+                    for stage in _stages(wave):
+                        launcher.launch(stage, board)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; finished trials are kept. To go on: {again}") from None
     return board.failures

@@ -35,6 +35,7 @@ def phase(study: Study) -> Study:
         questions=(),
         costs=(),
         search=None,
+        early=None,
         seeds=study.search.seeds,
         metric=study.search.metric,
         overrides={**study.overrides, "train.record_divergence": True},

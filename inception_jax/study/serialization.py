@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from inception_jax.study.definition import Arm, CostClaim, Question, Search, Study
+from inception_jax.study.definition import Arm, CostClaim, Early, Question, Search, Study
 
 
 def to_dict(study: Study) -> dict[str, Any]:
@@ -36,6 +36,8 @@ def from_dict(data: Mapping[str, Any]) -> Study:
     fields["costs"] = tuple(_cost_claim(cost) for cost in fields["costs"])
     search = fields.get("search")
     fields["search"] = Search(**{**search, "values": tuple(search["values"])}) if search else None
+    early = fields.get("early")
+    fields["early"] = Early(**{**early, "looks": tuple(early["looks"])}) if early else None
     return Study(**fields)
 
 
@@ -69,5 +71,6 @@ def identity(study: Study) -> dict[str, Any]:
         "questions": questions,
         "metric": study.metric,
         "search": dataclasses.asdict(study.search) if study.search else None,
+        "early": dataclasses.asdict(study.early) if study.early else None,
     }
     return _plain(facts)

@@ -27,7 +27,7 @@ from inception_jax import errors
 from inception_jax.study import serialization
 from inception_jax.study.definition import Study
 
-State = Literal["done", "missing", "failed", "broken", "foreign"]
+State = Literal["done", "missing", "failed", "broken", "foreign", "spared"]
 STUDY_FILE, COSTS_FILE = "study.json", "costs.json"
 RESULT_FILE, CONFIG_FILE, FAILURE_FILE = "result.json", "config.json", "failure.json"
 
@@ -53,7 +53,8 @@ class Trial:
         arm: name of the arm.
         seed: its seed.
         state: "done", "missing" (not run, or still running), "failed" (the last attempt failed),
-            "broken" (`result.json` is not a result) or "foreign" (a result of another config).
+            "broken" (`result.json` is not a result), "foreign" (a result of another config) or
+            "spared" (not run, and by `study.early` not needed).
         metrics: of a trial that is done.
         record: the whole of `result.json` except its config.
         reason: why a trial is not done, in one line.

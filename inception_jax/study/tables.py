@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inception_jax.study import costs, images, outcomes, search, stats, store
+from inception_jax.study import costs, early, images, outcomes, search, stats, store
 from inception_jax.study.costs import ArmCost, CostRow
 from inception_jax.study.definition import Arm, Question, Study
 from inception_jax.study.images import ImageComparison
@@ -58,6 +58,7 @@ class Summary:
         questions: a row for each accuracy claim.
         images: the same claims image by image; None where the trials left no predictions.
         costs: a row for each cost claim.
+        early: what the looks came to; empty without early decisions.
         warnings: what a reader should know before believing the table.
         facts: (name, text) pairs on versions, commit, machine and dates.
     """
@@ -68,6 +69,7 @@ class Summary:
     questions: tuple[QuestionRow, ...]
     images: tuple[ImageComparison | None, ...]
     costs: tuple[CostRow, ...]
+    early: tuple[str, ...]
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
 
@@ -87,15 +89,23 @@ def summarise(root: Path) -> Summary:
     asked = tuple(dict.fromkeys(q.metric for q in study.questions if q.metric))
     trials = [outcomes.add(root, trial, asked) for trial in store.read_trials(root, study)]
     counted = costs.read(root)
+    decisions = early.decide(study, trials) if study.early else []
+    if study.early:
+        trials = early.without_spared(study, trials, decisions)
     macs = {arm: cost.macs for arm, cost in counted.items()}
     measures = costs.read_measures(root)
     return Summary(
         study=study,
         trials=tuple(trials),
         arms=tuple(_arm_row(study, arm, trials, counted.get(arm.name)) for arm in study.arms),
-        questions=_question_rows(study, trials),
+        questions=tuple(
+            QuestionRow(found.question, found.comparison, found.p_adjusted, found.verdict)
+            for found in decisions
+        )
+        or _question_rows(study, trials),
         images=tuple(images.of_question(root, study, trials, q) for q in study.questions),
         costs=tuple(costs.decide(claim, macs, measures) for claim in study.costs),
+        early=early.notes(study, trials, decisions) if study.early else (),
         warnings=(*_warnings(study, trials), *search.warnings(root, study)),
         facts=(*_facts(root, study, trials), *search.facts(root, study)),
     )
@@ -177,7 +187,7 @@ def _warnings(study: Study, trials: Sequence[Trial]) -> list[str]:
     missing = [trial for trial in trials if trial.state == "missing"]
     if missing:
         found.append(f"Unfinished: {len(missing)} of {len(trials)} trials have not run yet.")
-    bad = [trial for trial in trials if trial.state not in ("done", "missing")]
+    bad = [trial for trial in trials if trial.state not in ("done", "missing", "spared")]
     for trial in bad[:5]:
         found.append(f"{trial.arm} seed {trial.seed} {trial.state}: {trial.reason}")
     if len(bad) > 5:

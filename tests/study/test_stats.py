@@ -50,6 +50,19 @@ def test_interval_and_p_match_scipy():
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
 
 
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_the_flips_are_those_of_scipy(n):
+    values = np.random.default_rng(n).integers(-3, 4, n) / 360  # with ties, as accuracies have
+    expected = scipy_stats.permutation_test(
+        (values,),
+        lambda sample, axis: np.mean(sample, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=np.inf,
+    ).pvalue
+    assert study.compare(values, np.zeros(n)).p_sign_flip == pytest.approx(expected)
+
+
 def test_sign_flip_is_exact():
     # Nine of ten differences are positive and one is 0: the observed sum is the extreme.
     assert study.compare(DRUG_2, DRUG_1).p_sign_flip == pytest.approx(4 / 1024)
