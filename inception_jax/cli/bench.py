@@ -4,6 +4,7 @@ inception-jax bench train
 inception-jax bench eval --against torchvision --format json
 inception-jax bench data
 inception-jax bench study --seeds 2
+inception-jax bench folder --trials 1000
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ MEASURES = {
     "eval": ("evaluation, batch norm folded", "inception_jax.bench.steps"),
     "data": ("reading, decoding and cropping of images", "inception_jax.bench.data"),
     "study": ("a default study, against one trial after another", "inception_jax.bench.study"),
+    "folder": ("a large study's own work: run, resume, report", "inception_jax.bench.folder"),
 }
 
 

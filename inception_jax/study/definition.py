@@ -6,6 +6,7 @@ Nothing here imports jax; a study is described, listed and checked in millisecon
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Iterable, Mapping
@@ -237,7 +238,11 @@ class Study:
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""
-        return next(arm for arm in self.arms if arm.name == name)
+        return self._by_name[name]
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Arm]:
+        return {arm.name: arm for arm in self.arms}
 
     def config(self, arm: Arm, seed: int) -> ConfigDict:
         """The config of one trial."""

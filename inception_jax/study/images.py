@@ -6,6 +6,7 @@ network beats another on these images; the two-level bootstrap lets both seeds a
 
 from __future__ import annotations
 
+import functools
 import re
 import zipfile
 from collections.abc import Sequence
@@ -149,23 +150,31 @@ def read(folder: Path, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
         return None
 
 
-def of_question(
-    root: Path, study: Study, trials: Sequence[Trial], question: Question
-) -> ImageComparison | None:
-    """The comparison of a question's two arms over the seeds that are done in both.
+def of_questions(
+    root: Path, study: Study, trials: Sequence[Trial]
+) -> tuple[ImageComparison | None, ...]:
+    """The comparison of each question's two arms over the seeds that are done in both.
 
     None where a trial left no predictions, or the arms were not tested on the same images.
     """
     done = {(trial.arm, trial.seed) for trial in trials if trial.state == "done"}
-    arms = (question.treatment, question.baseline)
-    seeds = [seed for seed in range(study.seeds) if all((arm, seed) in done for arm in arms)]
-    right: dict[str, list[np.ndarray]] = {arm: [] for arm in arms}
-    labels: Any = None
-    for seed in seeds:
-        for arm in arms:
-            found = read(store.trial_folder(root, arm, seed), question.metric or study.metric)
-            if found is None or (labels is not None and not np.array_equal(labels, found[0])):
-                return None
-            labels = found[0]
-            right[arm].append(found[1])
-    return compare(*(np.stack(right[arm]) for arm in arms)) if seeds else None
+
+    @functools.lru_cache(maxsize=4 * study.seeds)  # an arm is often asked about again
+    def found(arm: str, seed: int, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
+        return read(store.trial_folder(root, arm, seed), metric)
+
+    def compared(question: Question) -> ImageComparison | None:
+        arms, metric = (question.treatment, question.baseline), question.metric or study.metric
+        seeds = [seed for seed in range(study.seeds) if all((arm, seed) in done for arm in arms)]
+        right: dict[str, list[np.ndarray]] = {arm: [] for arm in arms}
+        labels: Any = None
+        for seed in seeds:
+            for arm in arms:
+                scores = found(arm, seed, metric)
+                if scores is None or (labels is not None and not np.array_equal(labels, scores[0])):
+                    return None
+                labels = scores[0]
+                right[arm].append(scores[1])
+        return compare(*(np.stack(right[arm]) for arm in arms)) if seeds else None
+
+    return tuple(compared(question) for question in study.questions)

@@ -7,6 +7,7 @@ between arms cancels. scipy and statsmodels do the arithmetic; they are imported
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -179,6 +180,7 @@ def interval(values: Sequence[float], alpha: float = 0.05) -> tuple[float, float
     return _interval(float(sample.mean()), float(sample.std(ddof=1)), len(sample), alpha)
 
 
+@functools.cache
 def critical(n: int, alpha: float) -> float:
     """The |t| of n pairs at which a two-sided test at alpha rejects."""
     from scipy import stats as scipy_stats

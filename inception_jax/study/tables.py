@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,23 +92,34 @@ def summarise(root: Path) -> Summary:
     decisions = early.decide(study, trials) if study.early else []
     if study.early:
         trials = early.without_spared(study, trials, decisions)
+    own = by_arm(study, trials)
     macs = {arm: cost.macs for arm, cost in counted.items()}
     measures = costs.read_measures(root)
     return Summary(
         study=study,
         trials=tuple(trials),
-        arms=tuple(_arm_row(study, arm, trials, counted.get(arm.name)) for arm in study.arms),
+        arms=tuple(
+            _arm_row(study, arm, own[arm.name], counted.get(arm.name)) for arm in study.arms
+        ),
         questions=tuple(
             QuestionRow(found.question, found.comparison, found.p_adjusted, found.verdict)
             for found in decisions
         )
-        or _question_rows(study, trials),
-        images=tuple(images.of_question(root, study, trials, q) for q in study.questions),
+        or _question_rows(study, own),
+        images=images.of_questions(root, study, trials),
         costs=tuple(costs.decide(claim, macs, measures) for claim in study.costs),
         early=early.notes(study, trials, decisions) if study.early else (),
         warnings=(*_warnings(study, trials), *search.warnings(root, study)),
         facts=(*_facts(root, study, trials), *search.facts(root, study)),
     )
+
+
+def by_arm(study: Study, trials: Sequence[Trial]) -> dict[str, list[Trial]]:
+    """The trials of each arm, so that nobody looks through all of them for one."""
+    found: dict[str, list[Trial]] = {arm.name: [] for arm in study.arms}
+    for trial in trials:
+        found[trial.arm].append(trial)
+    return found
 
 
 def values(trials: Sequence[Trial], arm: str, metric: str) -> dict[int, float]:
@@ -157,10 +168,11 @@ def _arm_row(study: Study, arm: Arm, trials: Sequence[Trial], cost: ArmCost | No
     return ArmRow(arm, cost, len(sample), mean, sd, low, high, ema, ema_sd, _spread(seconds)[0])
 
 
-def _question_rows(study: Study, trials: Sequence[Trial]) -> tuple[QuestionRow, ...]:
+def _question_rows(study: Study, own: Mapping[str, list[Trial]]) -> tuple[QuestionRow, ...]:
     comparisons: list[Comparison | None] = []
     for question in study.questions:
-        seeds = pairs(study, trials, question)
+        both = [*own[question.treatment], *own[question.baseline]]
+        seeds = pairs(study, both, question)
         comparison = (
             stats.compare(
                 [treatment for treatment, _ in seeds.values()],

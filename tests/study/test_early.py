@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats as scipy_stats
 
 from inception_jax import errors
+from inception_jax.bench.folder import Simulated
 from inception_jax.study import early, runner, sequential, serialization, stats, store
 from inception_jax.study.definition import Arm, Early, Question, Study
-from inception_jax.study.launch import Job
+from inception_jax.study.launch import Interrupted, Job
 from inception_jax.study.sequential import Looks
 from inception_jax.study.store import Trial
 
@@ -60,6 +63,7 @@ def test_what_came_after_the_look_that_settled_it_changes_nothing():
     values = np.concatenate([0.6 + NOISE[:4], 0.4 + NOISE[4:]])
     found = early.decide(described, trials(described, a=[0.5] * 8, b=list(values)))
     assert (found[0].verdict, found[0].seeds) == ("supported", 4)
+    assert found[0].comparison is not None
     assert found[0].comparison.n == 4
 
 
@@ -84,6 +88,7 @@ def test_a_failed_trial_leaves_its_pair_out_and_the_look_is_taken():
     described = study(QUESTIONS[:1])
     values = [0.6, None, 0.602, 0.599, 0.601, 0.6]
     found = early.decide(described, trials(described, a=[0.5] * 6, b=values))
+    assert found[0].comparison is not None
     assert (found[0].comparison.n, found[0].seeds) == (5, 6)  # three pairs are no look
 
 
@@ -137,10 +142,8 @@ def test_holm_frees_the_share_of_what_is_settled():
 
 def vectorised(differences: np.ndarray, looks: Looks) -> np.ndarray:
     """int[studies, questions]: the look at which each is settled, 0 for never; Holm by hand."""
-    p = np.stack(
-        [scipy_stats.ttest_1samp(differences[..., :n], 0.0, axis=-1).pvalue for n in looks.pairs],
-        axis=-1,
-    )
+    found = [scipy_stats.ttest_1samp(differences[..., :n], 0.0, axis=-1)[1] for n in looks.pairs]
+    p = np.stack(found, axis=-1)
     mean = np.stack([differences[..., :n].mean(axis=-1) for n in looks.pairs], axis=-1)
     settled = np.zeros(differences.shape[:2], int)
     held = np.ones(differences.shape[:2])
@@ -202,8 +205,9 @@ def test_uneven_accuracies_of_few_images_keep_the_error_too():
     assert scipy_stats.binomtest(false, draws, 0.05, alternative="greater").pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_the_simulation_decides_as_the_study_does():
-    differences = three_questions(30, (1.5, 0.8, 0.0), seed=6)
+    differences = three_questions(10, (1.5, 0.8, 0.0), seed=6)
     simulated = vectorised(differences, Looks((4, 6, 8), (0.5, 0.75, 1.0)))
     questions = tuple(Question(f"A{i}", "", arm, "a") for i, arm in enumerate("bcd"))
     described = study(questions)
@@ -228,43 +232,54 @@ def test_the_interval_holds_at_every_look():
     assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
 
 
-def test_a_study_stops_what_is_settled_and_reports_what_it_saved(bench):
-    bench.study = dataclasses.replace(bench.study, seeds=8, early=Early())
-    bench.run()
-    decisions = early.read(bench.root, store.read_study(bench.root))
-    settled = {d.question.claim: d.seeds for d in decisions}
-    assert settled["A6"] == 4  # 2.4 points apart
-    ran = {arm.name: len(list(bench.root.glob(f"trials/{arm.name}/*/result.json")))
-           for arm in bench.study.arms}  # fmt: skip
-    assert ran["asymmetric"] == ran["stacked_2x2"] == 4
-    assert ran["direct"] == max(settled["A2"] or 8, 4)
-    page = (bench.root / "report.md").read_text()
-    spared = 40 - sum(ran.values())
-    assert f"Spared: {spared} of 40 trials, about {spared * 1.5 / 60:.1f} min" in page
+def run(root, described: Study, value) -> list[tuple[str, int]]:
+    """Runs the study with trials that end at once; the jobs that ran."""
+    launcher = Simulated(value)
+    console = Console(file=io.StringIO())
+    runner.run_study(described, root, launcher, console, count=lambda *_: None)
+    return [(job.arm, job.seed) for job in launcher.ran]
+
+
+def value(job: Job) -> float:
+    """b is far better than a; c is the same but for noise that four seeds do not settle."""
+    offset = {"a": 0.0, "b": 0.1, "c": 8 * NOISE[-job.seed], "d": 0.0}[job.arm]
+    return 0.5 + offset + NOISE[job.seed]
+
+
+def test_a_study_stops_what_is_settled_and_reports_what_it_saved(tmp_path):
+    questions = (QUESTIONS[0], Question("A2", "c beats a.", "c", "a"))
+    arms = (*ARMS[:3], Arm("late", "late"))
+    described = study(questions, arms)
+    ran = run(tmp_path / "s", described, lambda job: value(job) if job.arm != "late" else 0.5)
+    assert {arm for arm, seed in ran if seed > 3} == {"a", "c", "late"}  # a: A2 is open
+    assert len(ran) == 28
+    page = (tmp_path / "s" / "report.md").read_text()
+    assert "Spared: 4 of 32 trials, about 0.1 min" in page
     assert "looks at 4, 6 and 8 seeds" in page
+    assert "Settled at a number of seeds: A1 at 4; not settled: A2." in page
     assert "Unfinished" not in page
-    assert (bench.root / "trials.csv").read_text().count(",spared,") == spared
-    before = bench.tables()
-    bench.run()
-    assert f"all {sum(ran.values())} trials are there already" in bench.text.getvalue()
-    assert bench.tables() == before
+    assert (tmp_path / "s" / "trials.csv").read_text().count(",spared,") == 4
+    assert run(tmp_path / "s", described, value) == []
+    assert (tmp_path / "s" / "report.md").read_text() == page
 
 
-def test_a_study_that_is_resumed_decides_what_a_calm_one_decides(bench, tmp_path):
-    bench.study = dataclasses.replace(bench.study, seeds=8, early=Early())
-    bench.plant(direct__1="nan")
-    with pytest.raises(runner.TrialsFailed):
-        bench.run()
-    bench.plant()
-    bench.run()
-    healed = bench.tables()
-    other = type(bench)(tmp_path / "other")
-    other.base.mkdir()
-    other.study = bench.study
-    other.run()
-    assert other.tables()["report.md"].count("settled") == healed["report.md"].count("settled")
-    found = [early.read(root, bench.study) for root in (bench.root, other.root)]
-    assert [d.verdict for d in found[0]] == [d.verdict for d in found[1]]
+@pytest.mark.slow
+def test_a_study_that_is_resumed_decides_what_a_calm_one_decides(tmp_path):
+    described = study((QUESTIONS[0], Question("A2", "c beats a.", "c", "a")))
+
+    def fragile(job: Job) -> float:
+        if job.arm == "c" and job.seed == 5:
+            raise KeyboardInterrupt
+        return value(job)
+
+    run(tmp_path / "calm", described, value)
+    with pytest.raises(Interrupted, match="To go on: inception-jax study x"):
+        run(tmp_path / "other", described, fragile)
+    again = run(tmp_path / "other", described, value)
+    assert again[0] == ("c", 5)
+    assert not {arm for arm, _ in again} & {"b"}
+    for name in ("report.md", "trials.csv"):
+        assert (tmp_path / "other" / name).read_text() == (tmp_path / "calm" / name).read_text()
 
 
 def test_the_rule_is_a_part_of_what_the_folder_was_registered_for(tmp_path):
@@ -280,7 +295,7 @@ def test_the_rule_is_a_part_of_what_the_folder_was_registered_for(tmp_path):
 def test_without_a_rule_there_is_one_wave(tmp_path):
     described = dataclasses.replace(study(), early=None)
     jobs = [Job("a", seed, tmp_path) for seed in range(3)]
-    assert list(early.waves(tmp_path, described, jobs, pytest.fail)) == [jobs]
+    assert list(early.waves(tmp_path, described, jobs, lambda job: pytest.fail(str(job)))) == [jobs]
 
 
 @pytest.mark.parametrize("looks", [(), (0.5,), (0.5, 0.5, 1.0), (0.0, 1.0), (0.5, 1.5)])
