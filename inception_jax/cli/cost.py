@@ -54,14 +54,7 @@ def run(args: argparse.Namespace) -> None:
     if args.batch_size is not None and (args.batch_size < 1 or not args.measure):
         raise errors.UsageError("--batch-size is for --measure, and at least 1")
     rows: list[dict[str, Any]] = []
-    for text in args.networks or models.names():
-        name, overrides = parse_network(text)
-        size = models.image_size(name) if args.image_size is None else args.image_size
-        if size < 1 or args.channels < 1 or args.num_classes < 1:
-            raise errors.UsageError("--image-size, --channels and --num-classes must be at least 1")
-        model = models.create(name, num_classes=args.num_classes, **overrides)
-        for note in models.notes(model, size, args.channels):
-            print(f"{text}: {note}", file=sys.stderr)
+    for text, model, size in _networks(args):
         counted = cost.count(model, size, args.channels)
         if args.layers or args.blocks:
             parts = counted.layers if args.layers else counted.blocks()
@@ -73,6 +66,21 @@ def run(args: argparse.Namespace) -> None:
     print(render(rows, args.format, {**headings, **MEASURED} if args.measure else headings))
     if args.measure and args.format == "table":
         print(_measured_where(args.batch_size or _BATCH_SIZE))
+
+
+def _networks(args: argparse.Namespace) -> list[tuple[str, InceptionNetwork, int]]:
+    """What to count: each with its text and its image's side, px; all of them before the first."""
+    found: list[tuple[str, InceptionNetwork, int]] = []
+    for text in args.networks or models.names():
+        name, overrides = parse_network(text)
+        size = models.image_size(name) if args.image_size is None else args.image_size
+        if size < 1 or args.channels < 1 or args.num_classes < 1:
+            raise errors.UsageError("--image-size, --channels and --num-classes must be at least 1")
+        model = models.create(name, num_classes=args.num_classes, **overrides)
+        found.append((text, model, size))
+        for note in models.notes(model, size, args.channels):
+            print(f"{text}: {note}", file=sys.stderr)
+    return found
 
 
 def _measure(text: str, model: InceptionNetwork, size: int, args: argparse.Namespace) -> StepTimes:

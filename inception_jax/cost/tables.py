@@ -85,7 +85,7 @@ def latex(rows: list[dict[str, Any]], headings: dict[str, str]) -> str:
         return str(value).replace("_", "\\_")
 
     lines = [" & ".join(cell(r.get(key, "")) for key in headings) + " \\\\" for r in rows]
-    columns = "".join("r" if isinstance(rows[0].get(key), int) else "l" for key in headings)
+    columns = "".join("r" if isinstance(rows[0].get(key), int | float) else "l" for key in headings)
     return "\n".join(
         [
             f"\\begin{{tabular}}{{{columns}}}",

@@ -69,6 +69,35 @@ GRAPH: tuple[Point, ...] = (
         _same("4 and a reduction"),
     ),
     Point(
+        "activation between two factors",
+        "ReLU (Fig. 2)",
+        "the paper's finding; `factorization.SITE.activation = linear` is the other arm",
+        "ReLU",
+        _same("ReLU"),
+    ),
+    Point(
+        "filters between two factors",
+        "equal, or widening evenly (section 3.1)",
+        "each module's own; `factorization.SITE.mid_filters = out` or `geometric` are the paper's "
+        "two rules",
+        "as released",
+        _same("a width a module"),
+    ),
+    Point(
+        "grid reductions",
+        "Fig. 10: 1×1, 3×3, 3×3/2; 1×1, 3×3/2; pool",
+        "as released; `grid_reduction = pool_conv` or `conv_pool` are Fig. 9's two",
+        "as released",
+        _same("at 35 the short branch without 1×1, at 17 the long one 1×1, 1×7, 7×1, 3×3/2"),
+    ),
+    Point(
+        "first 7×7 of Inception-v2",
+        "only that three 3×3 replace it",
+        "it gives the 147×147×64 that Table 1 prints after the three 3×3",
+        "stride 2, 64 filters, no padding",
+        _same("no such network"),
+    ),
+    Point(
         "pooling in the last module",
         "not said",
         "the maximum there belongs to the FID network of 2015, which is another",
@@ -89,9 +118,16 @@ GRAPH: tuple[Point, ...] = (
         },
     ),
     Point(
+        "dropout in the head",
+        "it or batch norm helps (section 4)",
+        "`aux.dropout`, and `aux.batch_norm` and `aux.dense_batch_norm` for its layers",
+        "none",
+        {"slim": "none", "torchvision": "none", "timm": "none", "keras": "no head"},
+    ),
+    Point(
         "head below 299 px",
         "not said",
-        "TF-slim's way, and said on the command line",
+        "TF-slim's way, and said by `cost`, `train` and `models.notes`",
         "kernel shrinks",
         {"slim": "kernel shrinks", "torchvision": "fails", "timm": "fails", "keras": "no head"},
     ),
