@@ -4,7 +4,7 @@
     variables = model.init(key, images)
     logits, aux = model.apply(variables, images, train=False)
 
-`names`, `strategies` and `image_size` load no JAX.
+`names`, `strategies`, `register` and `image_size` load no JAX.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inception_jax import errors
-from inception_jax.models.factorization import STRATEGIES
+from inception_jax.models.factorization import STRATEGIES, register
 from inception_jax.models.options import SITES, Options, read
 from inception_jax.models.tables import NETWORKS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SITES", "InceptionNetwork", "Options", "Outputs",
     "aux_sites", "create", "fold_batch_norm", "from_config", "image_size", "names", "notes",
-    "strategies",
+    "register", "strategies",
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Factorization strategies: one n x n convolution as a chain of smaller ones (paper, section 3).
 
 A strategy maps a kernel to the kernels of its factors; a new one is a function and a line in
-`STRATEGIES`. Filters, strides and padding of the factors follow from one rule each:
+`STRATEGIES`, or a call of `register`. Filters, strides and padding of the factors follow from one rule each:
 
 * filters: the last factor has the convolution's own, the ones before it the site's `mid`;
 * stride: in each direction the last factor that extends in it carries the stride, so the chain
@@ -59,6 +59,37 @@ STRATEGIES: dict[str, Callable[[int], Kernels]] = {
     "asymmetric": asymmetric,
     "stacked_2x2": stacked_2x2,
 }
+
+
+def register(name: str, kernels: Callable[[int], Kernels]) -> None:
+    """Adds a strategy of one's own, for this process: any site of any network then takes its name.
+
+    Trials of a study are processes of their own; for them a strategy stands in this file.
+
+    Args:
+        name: a new name, or one that was registered with the same function.
+        kernels: maps the side n of a square kernel to the (height, width) of each factor; raises
+            `UserError` where it does not apply to n.
+
+    Raises:
+        UsageError: the name is taken or is no identifier, or for some n of 3, 5 and 7 the factors
+            do not cover n x n: heights and widths, less one each, have to add up to n - 1.
+    """
+    if not name.isidentifier():
+        raise errors.UsageError(f"a strategy's name is an identifier, got {name!r}")
+    if STRATEGIES.get(name, kernels) is not kernels:
+        raise errors.UsageError(f"there is a strategy {name!r} already; choose another name")
+    for n in (3, 5, 7):
+        try:
+            chain = kernels(n)
+        except errors.UserError:
+            continue
+        covered = tuple(1 + sum(k[axis] - 1 for k in chain) for axis in (0, 1))
+        if covered != (n, n):
+            raise errors.UsageError(
+                f"strategy {name!r} covers {covered[0]}x{covered[1]} in place of {n}x{n}: {chain}"
+            )
+    STRATEGIES[name] = kernels
 
 
 def factorize(

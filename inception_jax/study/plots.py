@@ -1,87 +1,46 @@
-"""The report's pictures as SVG text that takes its ink from the page, light or dark."""
+"""A study's pictures: accuracy against cost, differences, learning curves, resolution."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inception_jax.study import stats, store
+from inception_jax.study import drawing, forest, record, stats, store, tables
+from inception_jax.study.definition import METRIC
+from inception_jax.study.drawing import colour, marker
 from inception_jax.study.tables import Summary
 
-# Distinguishable with colour-blindness, on white and on dark grey (Okabe and Ito, two darkened).
-COLOURS = ("#0b84c6", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#7f6fd4", "#56b4e9", "#808080")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_INK = "#010203"  # a colour that nothing else uses; becomes the page's own
-_GREY_INK = "#7a7a7a"  # readable on white and on black, for files that stand alone
-_VERDICT_COLOURS = {"supported": "#009e73", "contradicted": "#d55e00", "inconclusive": "#b8860b"}
+TITLES = {
+    "accuracy": "Accuracy against cost",
+    "differences": "Paired differences",
+    "curves": "Learning curves",
+    "resolution": "Resolution, beside the paper's Table 2",
+}
+
+# Table 2 of the paper: side of the input, px, and top-1 accuracy, %
+_TABLE_2 = ((299, 76.6), (151, 76.4), (79, 75.2))
 
 
 def all_plots(root: Path, summary: Summary) -> dict[str, str]:
     """Every plot that has something to show: name -> SVG text with `currentColor` as its ink."""
     if not summary.arms:
         return {}  # costs alone; loading matplotlib would take longer than counting some of them
-    makers: dict[str, Callable[[Any], bool]] = {
-        "accuracy": lambda axes: accuracy(axes, summary),
-        "differences": lambda axes: differences(axes, summary),
-        "curves": lambda axes: curves(axes, root, summary),
+    rows = _forest(summary)
+    high = 3.2 + drawing.legend_height(len(summary.arms))
+    makers: dict[str, tuple[Callable[[Any], bool], float]] = {
+        "differences": (lambda axes: forest.draw(axes, rows), forest.height(rows)),
+        "resolution": (lambda axes: resolution(axes, summary), 3.6),
+        "accuracy": (lambda axes: accuracy(axes, summary), high),
+        "curves": (lambda axes: curves(axes, root, summary), high),
     }
-    heights = {"differences": 1.2 + 0.62 * len(summary.questions)}
     drawn: dict[str, str] = {}
-    for name, maker in makers.items():
-        svg = _draw(maker, heights.get(name, 3.6), name)
+    for name, (maker, height) in makers.items():
+        svg = drawing.draw(maker, height, name)
         if svg:
             drawn[name] = svg
     return drawn
-
-
-def standalone(svg: str) -> str:
-    """The same picture with an ink that is readable on white and on black."""
-    return svg.replace("currentColor", _GREY_INK)
-
-
-def _draw(maker: Callable[[Any], bool], height: float, name: str) -> str:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-    settings: Any = {
-        **dict.fromkeys(ink, _INK),
-        "svg.fonttype": "none",
-        "svg.hashsalt": "inception_jax",
-        "font.family": "sans-serif",
-        "font.size": 10.5,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "grid.color": _INK,
-        "grid.alpha": 0.15,
-        "legend.frameon": False,
-    }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(5.2, height), layout="constrained")
-        if not maker(figure.add_subplot()):
-            return ""
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(buffer.getvalue(), name)
-
-
-def _inline(svg: str, name: str) -> str:
-    """Makes a matplotlib file a part of a page: no prologue, ids of its own, ink of the page."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(
-        r'(<svg[^>]*?) height="[^"]*"',
-        rf'\1 class="plot" role="img" data-plot="{name}"',
-        svg,
-        count=1,
-    )
-    return svg.replace(_INK, "currentColor")
 
 
 def accuracy(axes: Any, summary: Summary) -> bool:
@@ -94,8 +53,8 @@ def accuracy(axes: Any, summary: Summary) -> bool:
             row.cost.macs / 1e6,
             100 * row.mean,
             yerr=error,
-            fmt=MARKERS[index % len(MARKERS)],
-            color=COLOURS[index % len(COLOURS)],
+            fmt=marker(index),
+            color=colour(index),
             capsize=3,
             label=row.arm.label,
         )
@@ -105,61 +64,31 @@ def accuracy(axes: Any, summary: Summary) -> bool:
     axes.set_ylabel(f"{summary.study.metric}, % (95 % interval)")
     axes.grid(visible=True)
     axes.margins(x=0.12)
-    _legend(axes, len(rows))
+    drawing.legend(axes)
     return True
 
 
-def _legend(axes: Any, entries: int) -> None:
-    axes.figure.legend(
-        *axes.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=2 if entries > 1 else 1,
-        fontsize=9,
-    )
-
-
-def differences(axes: Any, summary: Summary) -> bool:
-    """Forest plot: the paired difference of every question with its interval and margin."""
-    rows = [row for row in summary.questions if row.comparison]
-    for height, row in enumerate(reversed(rows)):
-        comparison = row.comparison
-        assert comparison is not None
-        mean, low, high = (100 * v for v in (comparison.mean, comparison.low, comparison.high))
-        colour = _VERDICT_COLOURS[row.verdict]
-        axes.plot([0, 0], [height - 0.3, height + 0.18], color=_INK, linewidth=1, alpha=0.6)
-        axes.plot([low, high], [height, height], color=colour, linewidth=2)
-        axes.plot(mean, height, "o", color=colour)
-        for edge in _margins(comparison.margin, comparison.direction):
-            axes.plot([100 * edge] * 2, [height - 0.3, height + 0.18], ":", color=_INK, linewidth=1)
-        names = (
-            f"{_label(summary, row.question.treatment)} vs {_label(summary, row.question.baseline)}"
+def _forest(summary: Summary) -> list[forest.Row]:
+    label = {arm.name: arm.label for arm in summary.study.arms}
+    return [
+        forest.Row(
+            label=f"{row.question.claim}: {label[row.question.treatment]} vs "
+            f"{label[row.question.baseline]}",
+            verdict=row.verdict,
+            mean=row.comparison.mean,
+            low=row.comparison.low,
+            high=row.comparison.high,
+            margins=forest.margins(row.comparison.margin, row.comparison.direction),
+            paper=record.paper_difference(row.question),
         )
-        axes.text(
-            0.0, height + 0.22, f"{row.question.claim}: {names} ({row.verdict})",
-            transform=axes.get_yaxis_transform(), fontsize=9, va="bottom",
-        )  # fmt: skip
-    if not rows:
-        return False
-    axes.set_ylim(-0.5, len(rows) - 0.25)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.set_xlabel("difference, percentage points (95 % interval; dotted: margin)")
-    return True
-
-
-def _margins(margin: float | None, direction: str) -> list[float]:
-    if not margin:
-        return []
-    return {"greater": [-margin], "less": [margin], "equivalent": [-margin, margin]}[direction]
-
-
-def _label(summary: Summary, arm: str) -> str:
-    return summary.study.arm(arm).label
+        for row in summary.questions
+        if row.comparison
+    ]
 
 
 def curves(axes: Any, root: Path, summary: Summary) -> bool:
     """Accuracy over training: mean over seeds with the 95 % interval of the mean as a band."""
-    drawn = 0
+    drawn = last = 0
     split, _, key = summary.study.metric.partition("_")
     for index, arm in enumerate(summary.study.arms):
         at: dict[int, list[float]] = {}
@@ -173,19 +102,90 @@ def curves(axes: Any, root: Path, summary: Summary) -> bool:
             continue
         means = [sum(at[step]) / len(at[step]) for step in steps]
         bands = [stats.interval(at[step]) for step in steps]
-        colour = COLOURS[index % len(COLOURS)]
-        axes.plot(steps, means, color=colour, label=arm.label,
-                  marker=MARKERS[index % len(MARKERS)], markersize=4)  # fmt: skip
-        axes.fill_between(steps, *zip(*bands, strict=True), color=colour, alpha=0.18, linewidth=0)
-        drawn += 1
+        axes.plot(steps, means, color=colour(index), label=arm.label,
+                  marker=marker(index), markersize=4)  # fmt: skip
+        axes.fill_between(
+            steps, *zip(*bands, strict=True), color=colour(index), alpha=0.18, linewidth=0
+        )
+        drawn, last = drawn + 1, max(last, steps[-1])
     if not drawn:
         return False
+    _asked(axes, summary, last)
     axes.set_xlabel("step")
     axes.set_ylabel(f"{split} {key}, % (95 % band)")
     axes.grid(visible=True)
-    _legend(axes, drawn)
+    drawing.legend(axes)
     return True
 
 
 def _most(at: dict[int, list[float]]) -> int:
     return max((len(sample) for sample in at.values()), default=0)
+
+
+def _asked(axes: Any, summary: Summary, last: int) -> None:
+    """What questions about the curve are about: the early window, or the level to be reached."""
+    found = {q.metric: METRIC.fullmatch(q.metric) for q in summary.study.questions}
+    for asked in found.values():
+        if asked and asked[1] == "early":
+            axes.axvspan(0, float(asked[3]) * last, color=drawing.INK, alpha=0.06, linewidth=0)
+        elif asked and asked[1] == "time_to":
+            axes.axhline(100 * float(asked[3]), color=drawing.INK, linestyle=":", linewidth=1)
+
+
+def resolution(axes: Any, summary: Summary) -> bool:
+    """Accuracy lost with the input's resolution: the paper's Table 2, and ours paired by seed.
+
+    Only of a study that asks A15. The arms that keep the cost are those of A15, the ones whose
+    network shrinks with its input the baselines of A16.
+    """
+    asked = [q for q in summary.study.questions if q.claim == "A15"]
+    size = {arm.name: arm.overrides.get("data.image_size", 0) for arm in summary.study.arms}
+    constant = {name for q in asked for name in (q.treatment, q.baseline)}
+    shrunk = {q.baseline for q in summary.study.questions if q.claim == "A16"}
+    if not asked or not all(size[name] for name in constant | shrunk):
+        return False
+    largest = max(constant, key=lambda name: size[name])
+    lines = (
+        ("ours, cost held constant", constant, "-"),
+        ("ours, network shrinks with its input", shrunk | {largest}, "--"),
+    )
+    drawn = False
+    for index, (label, arms, style) in enumerate(lines):
+        points = _lost(summary, largest, sorted(arms, key=lambda name: -size[name]))
+        if len(points) > 1:
+            sides = [size[name] / size[largest] for name in points]
+            means = [mean for mean, _ in points.values()]
+            error = [half for _, half in points.values()]
+            axes.errorbar(sides, means, yerr=error, label=label, color=colour(index),
+                          marker=marker(index), linestyle=style, capsize=3)  # fmt: skip
+            drawn = True
+    if not drawn:
+        return False
+    first, top = _TABLE_2[0]
+    axes.plot([side / first for side, _ in _TABLE_2], [value - top for _, value in _TABLE_2],
+              color=drawing.INK, marker="D", fillstyle="none",
+              label="the paper, cost held constant")  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([1, 0.5, 0.25], ["full size", "half", "a quarter"])
+    axes.invert_xaxis()
+    axes.set_xlabel(f"side of the input (full size: 299 px in the paper, {size[largest]} px here)")
+    axes.set_ylabel("points below full size (95 %)")
+    axes.grid(visible=True)
+    drawing.legend(axes, columns=1)
+    return True
+
+
+def _lost(summary: Summary, largest: str, arms: list[str]) -> dict[str, tuple[float, float]]:
+    """Arm -> (mean difference from the largest, half its interval), points; where two seeds are."""
+    metric = summary.study.metric
+    top = tables.values(summary.trials, largest, metric)
+    found: dict[str, tuple[float, float]] = {}
+    for name in arms:
+        own = tables.values(summary.trials, name, metric)
+        lost = [100 * (own[seed] - top[seed]) for seed in own if seed in top]
+        if name == largest and lost:
+            found[name] = (0.0, 0.0)
+        elif len(lost) > 1:
+            low, high = stats.interval(lost)
+            found[name] = (sum(lost) / len(lost), (high - low) / 2)
+    return found

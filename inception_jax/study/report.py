@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from inception_jax import errors
-from inception_jax.study import plots, tables, wording
-from inception_jax.study.tables import Summary
+from inception_jax.study import drawing, pages, plots, record, tables, wording
+from inception_jax.study.tables import QuestionRow, Summary
 
-_TEMPLATES = Path(__file__).parent / "templates"
-_PLOT_TITLES = {
-    "accuracy": "Accuracy against cost",
-    "differences": "Paired differences",
-    "curves": "Learning curves",
-}
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was just written.
+
+    Attributes:
+        summary: what it says.
+        page: path of `report.html`.
+        markdown: the text of `report.md`.
+        plots: its pictures as files, by name.
+    """
+
+    summary: Summary
+    page: Path
+    markdown: str
+    plots: Mapping[str, str]
 
 
 def build(folder: str | Path) -> Path:
@@ -28,59 +38,41 @@ def build(folder: str | Path) -> Path:
     Raises:
         UserError: the folder holds no study.
     """
-    return write(Path(folder))[1]
+    return make(Path(folder)).page
 
 
 def write(root: Path) -> tuple[Summary, Path]:
     """As `build`; returns what the report says, too."""
+    made = make(root)
+    return made.summary, made.page
+
+
+def make(root: Path) -> Report:
+    """As `build`; returns all that was made, for publishing it."""
     summary = tables.summarise(root)
     drawn = plots.all_plots(root, summary)
-    for name, svg in drawn.items():
-        _write(root / "plots" / f"{name}.svg", plots.standalone(svg))
+    files = {name: drawing.standalone(svg) for name, svg in drawn.items()}
+    for name, svg in files.items():
+        pages.write(root / "plots" / f"{name}.svg", svg)
     context = {
         "summary": summary,
         "study": summary.study,
         "w": wording,
         "plots": drawn,
-        "titles": _PLOT_TITLES,
+        "titles": plots.TITLES,
         "show_ema": any(row.ema == row.ema for row in summary.arms),
         "by_image": _by_image(summary),
+        "decided": "so far" if _missing(summary) else "verdict",
+        "takes": [_takes(summary, row) for row in summary.questions],
         "image_note": IMAGE_NOTE,
         "notes": (*summary.early, *(NOTES if summary.study.arms else NOTES[-1:])),
     }
-    _write(root / "report.md", _render("report.md.j2", context))
-    _write(root / "table.tex", _render("table.tex.j2", context))
-    _write(root / "trials.csv", trials_csv(summary))
-    _write(root / "report.html", _render("report.html.j2", context))
-    return summary, root / "report.html"
-
-
-def publish(root: Path, folder: Path) -> Path:
-    """Writes the report as pages to commit: FOLDER/NAME.md, its plots and its trials as CSV.
-
-    NAME is that of the study's folder, so that one study can be published on several data sets.
-
-    Raises:
-        UserError: `root` holds no study.
-    """
-    summary, _ = write(root)
-    name = root.resolve().name
-    for plot in sorted((root / "plots").glob("*.svg")):
-        _write(folder / name / plot.name, plot.read_text(encoding="utf-8"))
-    page = (root / "report.md").read_text(encoding="utf-8").replace("](plots/", f"]({name}/")
-    study = summary.study
-    options = "" if study.scale == "default" else f" --scale {study.scale}"
-    if study.arms:
-        _write(folder / name / "trials.csv", trials_csv(summary))
-        options = f" --data {study.data} --seeds {study.seeds}{options}"
-    made = (
-        f"\nMade by `inception-jax study {study.name}"
-        f"{options} --workdir runs/{name}` and `inception-jax report runs/{name} --publish "
-        f"docs/results`"
-    )
-    made += f"; every trial is in [trials.csv]({name}/trials.csv).\n" if study.arms else ".\n"
-    _write(folder / f"{name}.md", page + made)
-    return folder / f"{name}.md"
+    text = pages.render("report.md.j2", context)
+    pages.write(root / "report.md", text)
+    pages.write(root / "table.tex", pages.render("table.tex.j2", context))
+    pages.write(root / "trials.csv", trials_csv(summary))
+    pages.write(root / "report.html", pages.render("report.html.j2", context))
+    return Report(summary, root / "report.html", text, files)
 
 
 NOTES = (
@@ -94,8 +86,12 @@ NOTES = (
     "tested by two one-sided tests. Sign-flip p is a permutation test against no difference (exact "
     "up to 13 pairs), a second opinion that decides nothing.",
     "The smallest detectable effect is the true distance from the null value that this many "
-    "seeds, with this spread, would find with 80 % power before Holm's adjustment.",
-    "MACs: one multiply-add is 1; convolutions and dense layers, for one image.",
+    "seeds, with this spread, would find with 80 % power before Holm's adjustment. What an "
+    "inconclusive question would take are the seeds that find the paper's difference (without "
+    "one, the difference seen), or show the margin, with 80 % power after that adjustment.",
+    "MACs: one multiply-add is 1; convolutions and dense layers, for one image. The cost of the "
+    "study is wall-clock time by cores, and three times the forward pass for each image of "
+    "training.",
 )
 
 IMAGE_NOTE = (
@@ -103,6 +99,18 @@ IMAGE_NOTE = (
     "test compares the two networks of one seed on the same images: how many seeds differ at 5 %, "
     "unadjusted. Neither decides a verdict."
 )
+
+
+def _missing(summary: Summary) -> bool:
+    """Whether trials have yet to run, so that no verdict is final."""
+    return any(trial.state == "missing" for trial in summary.trials)
+
+
+def _takes(summary: Summary, row: QuestionRow) -> str:
+    """What a question would take that was left open."""
+    if row.comparison is None or row.verdict != "inconclusive":
+        return ""
+    return record.takes(row.question, row.comparison, len(summary.questions))
 
 
 def _by_image(summary: Summary) -> list[dict[str, str]]:
@@ -122,60 +130,6 @@ def _by_image(summary: Summary) -> list[dict[str, str]]:
         for question, found in zip(summary.study.questions, summary.images, strict=True)
         if found is not None
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise errors.UserError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _render(template: str, context: dict[str, Any]) -> str:
-    import jinja2
-
-    is_page = template.startswith("report.html")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=is_page,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["cell"] = _markdown_cell
-    environment.filters["tex"] = _latex
-    return environment.get_template(template).render(context)
-
-
-def _markdown_cell(value: object) -> str:
-    """Text inside a Markdown table: no column breaks, no line breaks, no HTML."""
-    flat = " ".join(str(value).split())
-    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    **{character: "\\" + character for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "−": r"$-$",
-    "–": "--",
-    "→": r"$\rightarrow$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-}
-
-
-def _latex(value: object) -> str:
-    return "".join(_LATEX.get(character, character) for character in str(value))
 
 
 def trials_csv(summary: Summary) -> str:

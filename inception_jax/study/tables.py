@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inception_jax.study import costs, early, images, outcomes, search, stats, store
+from inception_jax.study import costs, early, images, outcomes, search, spent, stats, store
 from inception_jax.study.costs import ArmCost, CostRow
 from inception_jax.study.definition import Arm, Question, Study
 from inception_jax.study.images import ImageComparison
+from inception_jax.study.spent import Spent
 from inception_jax.study.stats import Comparison, Verdict
 from inception_jax.study.store import Trial
 
@@ -59,6 +60,7 @@ class Summary:
         images: the same claims image by image; None where the trials left no predictions.
         costs: a row for each cost claim.
         early: what the looks came to; empty without early decisions.
+        spent: what its finished trials have cost.
         warnings: what a reader should know before believing the table.
         facts: (name, text) pairs on versions, commit, machine and dates.
     """
@@ -70,6 +72,7 @@ class Summary:
     images: tuple[ImageComparison | None, ...]
     costs: tuple[CostRow, ...]
     early: tuple[str, ...]
+    spent: Spent
     warnings: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
 
@@ -109,6 +112,7 @@ def summarise(root: Path) -> Summary:
         images=images.of_questions(root, study, trials),
         costs=tuple(costs.decide(claim, macs, measures) for claim in study.costs),
         early=early.notes(study, trials, decisions) if study.early else (),
+        spent=spent.of_study(root, study, trials, counted),
         warnings=(*_warnings(study, trials), *search.warnings(root, study)),
         facts=(*_facts(root, study, trials), *search.facts(root, study)),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from inception_jax.study import wording
+from inception_jax.study import index, wording
+from inception_jax.study.index import Row
 from inception_jax.study.tables import Summary
 
 _COLOURS = {"supported": "green", "contradicted": "red", "inconclusive": "yellow"}
@@ -35,6 +38,20 @@ def show(summary: Summary, console: Console) -> None:
     )
     for warning in summary.warnings:
         console.print(f"[yellow]{escape(warning)}[/]", highlight=False)
+
+
+def show_index(rows: Sequence[Row], console: Console) -> None:
+    """Prints a line for every claim."""
+    table = _table(f"{len(rows)} claims: {index.tally(rows)}")
+    table.add_column("id", no_wrap=True)
+    table.add_column("claim", overflow="fold", ratio=1)
+    table.add_column("study", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.expand = True
+    for row in rows:
+        word = _verdict(row.verdict) if row.kind != "open" else f"[dim]{escape(row.verdict)}[/]"
+        table.add_row(row.claim.id, escape(row.claim.text), escape(row.study), word)
+    console.print(table)
 
 
 def _table(title: str) -> Table:

@@ -7,9 +7,11 @@ import math
 from inception_jax.study import outcomes
 from inception_jax.study.costs import CostRow
 from inception_jax.study.definition import Question
+from inception_jax.study.spent import Spent
 from inception_jax.study.tables import ArmRow, QuestionRow
 
 NONE = "–"
+_UNITS = (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3))
 
 
 def points(value: float, sign: bool = False) -> str:
@@ -19,19 +21,22 @@ def points(value: float, sign: bool = False) -> str:
     return f"{100 * value:{'+' if sign else ''}.2f}".replace("-", "−")
 
 
-def accuracy(row: ArmRow) -> str:
+def spread(mean: float | None, sd: float | None) -> str:
     """Mean +- sd in percent."""
-    if row.n == 0:
+    if mean is None or not math.isfinite(mean):
         return NONE
-    return points(row.mean) if row.n == 1 else f"{points(row.mean)} ± {points(row.sd)}"
+    more = f" ± {points(sd)}" if sd is not None and math.isfinite(sd) else ""
+    return points(mean) + more
+
+
+def accuracy(row: ArmRow) -> str:
+    """Mean +- sd in percent of an arm."""
+    return spread(row.mean, row.sd)
 
 
 def averaged(row: ArmRow) -> str:
     """The same of the averaged parameters."""
-    if not math.isfinite(row.ema):
-        return NONE
-    spread = f" ± {points(row.ema_sd)}" if math.isfinite(row.ema_sd) else ""
-    return points(row.ema) + spread
+    return spread(row.ema, row.ema_sd)
 
 
 def probability(value: float) -> str:
@@ -45,7 +50,7 @@ def count(value: float | None) -> str:
     """A large count with its unit: 5713216096 -> "5.713 G"."""
     if value is None:
         return NONE
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for unit, size in _UNITS:
         if value >= size:
             scaled = value / size
             return f"{scaled:.{max(0, 3 - len(str(int(scaled))))}f} {unit}"
@@ -105,3 +110,13 @@ def ours(row: CostRow) -> str:
         return ", ".join(f"{value:.2f}×" for value in row.ours)
     kind = "saved" if row.claim.quantity == "saving" else "apart"
     return ", ".join(f"{100 * value:.1f} %" for value in row.ours) + f" {kind}"
+
+
+def spent(cost: Spent) -> str:
+    """What trials have cost: "40 trials, 5.6 core-minutes, 2.84 T MAC"; "" without any."""
+    if not cost.trials:
+        return ""
+    minutes = cost.core_minutes
+    time = f"{minutes:.0f}" if minutes >= 10 else f"{minutes:.1f}"
+    macs = f", {count(cost.macs)} MAC" if cost.macs else ""
+    return f"{cost.trials} trials, {time} core-minutes{macs}"

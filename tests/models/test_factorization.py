@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception_jax import errors, ops
+from inception_jax import errors, models, ops
 from inception_jax.models import factorization
 
 
@@ -92,3 +92,29 @@ def test_even_kernel_cannot_be_3x3s():
 def test_unknown_strategy_names_the_nearest():
     with pytest.raises(errors.UsageError, match="did you mean 'stacked_3x3'"):
         factorization.factorize("stacked3x3", 5, 8, mid=8)
+
+
+def test_a_strategy_of_ones_own_builds_anywhere(monkeypatch):
+    monkeypatch.setattr(factorization, "STRATEGIES", dict(factorization.STRATEGIES))
+
+    def pairs(n: int) -> factorization.Kernels:
+        return ((1, 3), (3, 1)) * ((n - 1) // 2)
+
+    models.register("pairs", pairs)
+    models.register("pairs", pairs)  # a cell that is run twice
+    chain = factorization.factorize("pairs", 5, 8, mid=4)
+    assert [f.kernel for f in chain] == [(1, 3), (3, 1), (1, 3), (3, 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kernels", "message"),
+    [
+        ("direct", lambda n: ((n, n),), "already"),
+        ("my own", lambda n: ((n, n),), "identifier"),
+        ("short", lambda n: ((1, n), (1, n)), r"covers 1x5 in place of 3x3"),
+    ],
+)
+def test_what_is_no_strategy_is_refused(monkeypatch, name, kernels, message):
+    monkeypatch.setattr(factorization, "STRATEGIES", dict(factorization.STRATEGIES))
+    with pytest.raises(errors.UsageError, match=message):
+        models.register(name, kernels)

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import csv
 import html.parser
-import re
 import shutil
-import subprocess
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import pytest
 
-from inception_jax import errors
-from inception_jax.study import report, store, tables, terminal, wording
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
+from inception_jax import errors, study
+from inception_jax.study import pages, plots, report, store, tables, terminal, wording
+from tests.study.browser import CHROMIUM, chromium
+from tests.study.stand_in import result
 
 
 def test_rebuilding_gives_the_same_files(calm, tmp_path):
@@ -58,17 +46,6 @@ def test_nothing_finished_yet_is_a_report_too(bench):
 def test_a_folder_without_a_study_is_one_clear_line(tmp_path):
     with pytest.raises(errors.UserError, match="holds no study"):
         report.build(tmp_path)
-
-
-def test_published_pages_are_whole(calm, tmp_path):
-    page = report.publish(calm.root, tmp_path / "results")
-    text = page.read_text()
-    assert page.name == f"{calm.root.name}.md"
-    linked = re.findall(r"\]\(([^)]+\.(?:svg|csv))\)", text)
-    assert len(linked) >= 4
-    for link in linked:
-        assert (page.parent / link).stat().st_size > 0
-    assert "inception-jax study" in text
 
 
 def test_verdicts_follow_the_adjusted_p(calm):
@@ -136,7 +113,7 @@ def test_plots_are_well_formed_and_stand_alone(calm):
 
 
 def test_latex_escapes_what_it_must():
-    assert report._latex("5×5 & 50 %_") == r"5$\times$5 \& 50 \%\_"
+    assert pages.latex("5×5 & 50 %_") == r"5$\times$5 \& 50 \%\_"
 
 
 def test_the_terminal_tables_fit_80_columns(calm):
@@ -165,6 +142,36 @@ def test_counts_are_written_with_units(value, text):
     assert wording.count(value) == text
 
 
+def test_resolution_stands_beside_the_papers(tmp_path):
+    """Losses paired by seed: 5 and 10 points where the cost is held, 20 where it shrinks."""
+    described = study.load("resolution", "smoke").with_seeds(3)
+    store.register(tmp_path, described)
+    lost = {"large": 0.0, "medium": 0.05, "small": 0.1, "medium_naive": 0.2, "small_naive": 0.2}
+    for arm, config in store.arm_configs(described).items():
+        for seed in range(3):
+            content = result({**config, "seed": seed})
+            content["metrics"] = {"test_top1": 0.8 + 0.01 * seed - lost[arm]}
+            folder = store.trial_folder(tmp_path, arm, seed)
+            store.write_json(folder / "config.json", content["config"])
+            store.write_json(folder / "result.json", content)
+    summary = tables.summarise(tmp_path)
+    drawn = plots._lost(summary, "large", ["large", "medium", "small"])
+    assert {name: round(mean, 9) for name, (mean, _) in drawn.items()} == {
+        "large": 0, "medium": -5, "small": -10,
+    }  # fmt: skip
+    page = report.build(tmp_path).read_text()
+    assert 'data-plot="resolution"' in page
+    for text in ("the paper, cost held constant", "ours, network shrinks with its input"):
+        assert text in page
+
+
+def test_an_open_question_says_what_it_would_take(calm):
+    summary = tables.summarise(calm.root)
+    page = (calm.root / "report.md").read_text()
+    asked = [r for r in summary.questions if r.verdict == "inconclusive"]
+    assert page.count("seeds for") == len(asked)
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_the_browser_shows_the_tables_and_the_plots(calm, tmp_path):
     dom = chromium(calm.root / "report.html", tmp_path, "--dump-dom")
@@ -175,10 +182,3 @@ def test_the_browser_shows_the_tables_and_the_plots(calm, tmp_path):
     shot = tmp_path / "page.png"
     chromium(calm.root / "report.html", tmp_path, f"--screenshot={shot}", "--window-size=390,900")
     assert shot.stat().st_size > 10_000
-
-
-def chromium(page: Path, folder: Path, *arguments: str) -> str:
-    profile = folder / f"profile-{len(list(folder.iterdir()))}"
-    command = [CHROMIUM or "", *FLAGS, f"--user-data-dir={profile}", *arguments, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout
