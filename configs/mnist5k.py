@@ -3,7 +3,7 @@
     inception-jax train --config configs/mnist5k.py --workdir runs/one
 
 Expected: 95 to 97 % on the 1,000 test digits, in about 15 seconds on one core once it is compiled
-(the first time, about 15 seconds more). docs/results/factorization.md has the spread over seeds.
+(the first time, about 15 seconds more). docs/results/factorization has the spread over seeds.
 
 Cost: 2.63 MMAC an image forward; 8,000 images with the backward pass take the 15 seconds above,
 0.004 device-hours of a CPU core.

@@ -21,19 +21,25 @@ from tests.study.browser import CHROMIUM, chromium
 IDS = [f"A{i}" for i in range(1, 23)] + [f"K{i}" for i in range(1, 13)]
 
 
+@pytest.fixture(scope="module")
+def once(calm, tmp_path_factory):
+    """A folder of runs with one study that is finished, and where it was published."""
+    base = tmp_path_factory.mktemp("index")
+    shutil.copytree(calm.root, base / "runs" / "factorization")
+    publish.all_of(base / "runs", base / "results")
+    return base
+
+
 @pytest.fixture
-def runs(calm, tmp_path):
-    """A folder of runs with one study that is finished."""
-    shutil.copytree(calm.root, tmp_path / "runs" / "factorization")
+def runs(once, tmp_path):
+    shutil.copytree(once / "runs", tmp_path / "runs")
     return tmp_path / "runs"
 
 
 @pytest.fixture
-def published(runs):
-    """Where that study was published."""
-    folder = runs.parent / "results"
-    publish.all_of(runs, folder)
-    return folder
+def published(once, runs):
+    shutil.copytree(once / "results", runs.parent / "results")
+    return runs.parent / "results"
 
 
 def index_rows(folder: Path) -> dict[str, list[str]]:
@@ -287,7 +293,7 @@ def test_the_papers_difference_is_read_from_its_text(name, expected):
     for question in study.load(name).questions:
         if question.treatment in expected:
             found.setdefault(question.treatment, record.paper_difference(question))
-    assert found == expected
+    assert found == pytest.approx(expected)
 
 
 def test_the_seeds_that_a_question_takes_reach_the_power(calm):
