@@ -1,7 +1,8 @@
 """Factorization strategies: one n x n convolution as a chain of smaller ones (paper, section 3).
 
 A strategy maps a kernel to the kernels of its factors; a new one is a function and a line in
-`STRATEGIES`, or a call of `register`. Filters, strides and padding of the factors follow from one rule each:
+`STRATEGIES`, or a call of `register`. Filters, strides and padding of the factors follow from one
+rule each:
 
 * filters: the last factor has the convolution's own, the ones before it the site's `mid`;
 * stride: in each direction the last factor that extends in it carries the stride, so the chain
