@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,16 @@ def write(path: Path, text: str) -> None:
 
 def render(template: str, context: Mapping[str, Any]) -> str:
     """A template's text; a page of HTML escapes every value by itself."""
+    return _environment(".html." in template).get_template(template).render(context)
+
+
+@functools.cache
+def _environment(escaped: bool) -> Any:
     import jinja2
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=".html." in template,
+        autoescape=escaped,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -40,7 +46,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
     )
     environment.filters["cell"] = markdown
     environment.filters["tex"] = latex
-    return environment.get_template(template).render(context)
+    return environment
 
 
 def markdown(value: object) -> str:

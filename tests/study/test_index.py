@@ -15,7 +15,17 @@ import pytest
 
 from inception_jax import errors, study
 from inception_jax.cli import main
-from inception_jax.study import claims, index, power, publish, record, report, store, tables
+from inception_jax.study import (
+    claims,
+    drawing,
+    index,
+    power,
+    publish,
+    record,
+    report,
+    store,
+    tables,
+)
 from tests.study.browser import CHROMIUM, chromium
 
 IDS = [f"A{i}" for i in range(1, 23)] + [f"K{i}" for i in range(1, 13)]
@@ -28,6 +38,13 @@ def once(calm, tmp_path_factory):
     shutil.copytree(calm.root, base / "runs" / "factorization")
     publish.all_of(base / "runs", base / "results")
     return base
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Pictures are drawn once, in `once`; what is published again gets empty ones."""
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" class="plot" data-plot="{}"/>'
+    monkeypatch.setattr(drawing, "draw", lambda maker, height, name: svg.format(name))
 
 
 @pytest.fixture
