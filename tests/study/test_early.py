@@ -143,7 +143,7 @@ def test_holm_frees_the_share_of_what_is_settled():
 def vectorised(differences: np.ndarray, looks: Looks) -> np.ndarray:
     """int[studies, questions]: the look at which each is settled, 0 for never; Holm by hand."""
     found = [scipy_stats.ttest_1samp(differences[..., :n], 0.0, axis=-1)[1] for n in looks.pairs]
-    p = np.stack(found, axis=-1)
+    p = np.stack([np.asarray(one) for one in found], axis=-1)
     mean = np.stack([differences[..., :n].mean(axis=-1) for n in looks.pairs], axis=-1)
     settled = np.zeros(differences.shape[:2], int)
     held = np.ones(differences.shape[:2])

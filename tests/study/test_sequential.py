@@ -51,7 +51,7 @@ def test_the_constants_of_pocock_and_of_obrien_and_fleming_spend_5_percent(
 def p_values(differences: np.ndarray, pairs: tuple[int, ...]) -> np.ndarray:
     """f[studies, looks]: two-sided p of the paired t test at each look, by scipy."""
     found = [stats.ttest_1samp(differences[:, :n], 0.0, axis=1)[1] for n in pairs]
-    return np.stack(found, axis=1)
+    return np.stack([np.asarray(p) for p in found], axis=1)
 
 
 @pytest.mark.slow
