@@ -123,7 +123,7 @@ def measure(trials: int, root: Path) -> dict[str, float]:
     """Seconds of each part of a study of so many simulated trials in `root`."""
     from rich.console import Console
 
-    from inception_jax.study import report, runner
+    from inception_jax.study import report, runner, status
 
     study = described(trials)
     console = Console(file=io.StringIO())
@@ -140,6 +140,7 @@ def measure(trials: int, root: Path) -> dict[str, float]:
         "run": timed(run),
         "resume": timed(run),
         "report": timed(lambda: report.build(root)),
+        "status": timed(lambda: status.show(root, console)),
     }
 
 

@@ -5,6 +5,7 @@ What is finished is never run again: stopped by Ctrl-C or a kill, the same comma
   inception-jax study factorization
   inception-jax study resolution --data photos --seeds 10
   inception-jax study factorization --launcher slurm --needs gpus=1 --slurm partition=gpu
+  inception-jax study factorization --status
   inception-jax study --list
 """
 
@@ -20,6 +21,9 @@ SCALES = ("smoke", "default", "paper")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="a study of --list")
+    parser.add_argument(
+        "--status", action="store_true", help="how far it is, from any shell; NAME may be all"
+    )
     parser.add_argument("--list", action="store_true", help="name the studies and their claims")
     parser.add_argument("--workdir", help="the study's folder (default runs/NAME...)")
     parser.add_argument("--data", help="another data set than the study's own")
@@ -58,6 +62,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.name is None:
         raise errors.UsageError("which study? inception-jax study --list names them")
+    if args.status:
+        _status(args)
+        return 0
     from inception_jax import study
 
     study.run(
@@ -75,6 +82,23 @@ def run(args: argparse.Namespace) -> int:
         early=args.early,
     )
     return 0
+
+
+def _status(args: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from inception_jax.study import definition, runner, status
+
+    console = Console()
+    if args.name == "all":
+        status.show_all(Path(args.workdir or "runs"), console)
+        return
+    study = definition.load(args.name, args.scale, args.data)
+    own = args.data is not None and args.data == definition.load(args.name, args.scale).data
+    given = runner.default_workdir(study.name, None if own else args.data, args.scale)
+    status.show(Path(args.workdir) if args.workdir else given, console)
 
 
 def _list() -> None:

@@ -1,135 +1,146 @@
-"""What is seen while a study runs: a live table in a terminal, else a plain line now and then."""
+"""How far a study is, as data: what each trial does, its speed, and how long it still takes."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from types import TracebackType
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
+from inception_jax.study import store
 
-from inception_jax.study.launch import Event, Job
-
-_PLAIN_SECONDS = 10.0
-_MARKS = {"done": "●", "running": "◐", "failed": "✗", "waiting": "·"}
-_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "waiting": "dim"}
-_MOST_MARKS = 40  # seeds that are shown one by one
+STATES = ("done", "running", "failed", "spared", "waiting")
+_TAIL = 8192  # bytes of metrics.jsonl that hold its last line
+Key = tuple[str, int]  # arm and seed
 
 
-class Board:
-    """Follows a launcher's events and shows them; use as a context manager.
+@dataclass(frozen=True)
+class Running:
+    """A trial under way.
 
-    Args:
-        console: where to print.
-        jobs: what will run.
-        done: jobs that were finished before.
-        slots: how many run at once.
+    Attributes:
+        arm: name of its arm.
+        seed: its seed.
+        seconds: since it was started.
+        share: of its training that is behind it, 0 to 1; None before it has said anything.
+        speed: images a second; None likewise.
     """
 
-    def __init__(
-        self, console: Console, jobs: Sequence[Job], done: Sequence[Job], slots: int
-    ) -> None:
-        self._console = console
-        self._states = dict.fromkeys([(job.arm, job.seed) for job in done], "done")
-        self._states.update(dict.fromkeys([(job.arm, job.seed) for job in jobs], "waiting"))
-        self._arms = list(dict.fromkeys(job.arm for job in [*jobs, *done]))
-        self._slots = slots
-        self._ran: list[float] = []
-        self._running: dict[Job, float] = {}
-        self._begun = self._spoke = time.monotonic()
-        self._live = Live(console=console, refresh_per_second=2, get_renderable=self._render)
-        self.failures: list[Event] = []
+    arm: str
+    seed: int
+    seconds: float
+    share: float | None = None
+    speed: float | None = None
 
-    def __enter__(self) -> Board:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
+    def left(self, each: float | None) -> float | None:
+        """Seconds until it ends, by its own progress, else by what such a trial takes."""
+        if self.share:
+            return self.seconds * (1 - self.share) / self.share
+        return None if each is None else max(0.0, each - self.seconds)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
-        elif kind is None:
-            self._console.print(self.line(), highlight=False)
 
-    def __call__(self, event: Event | None) -> None:
-        """Takes in one event; None only lets time pass."""
-        if event is not None:
-            self._take(event)
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._spoke >= _PLAIN_SECONDS:
-            self._spoke = now
-            self._console.print(self.line(), highlight=False)
+@dataclass(frozen=True)
+class Snapshot:
+    """A study at one moment.
 
-    def _take(self, event: Event) -> None:
-        key = (event.job.arm, event.job.seed)
-        if event.kind == "started":
-            self._running[event.job] = time.monotonic()
-            self._states[key] = "running"
-            return
-        self._running.pop(event.job, None)
-        self._states[key] = {"done": "done", "failed": "failed"}.get(event.kind, "waiting")
-        if event.kind == "done":
-            self._ran.append(event.seconds)
-            return
-        if event.kind == "failed":
-            self.failures.append(event)
-        again = "; trying again" if event.kind == "retried" else "; given up, see its log.txt"
-        self._console.print(
-            f"[yellow]{escape(str(event.job))} failed: {escape(event.reason)}{again}[/]",
-            highlight=False,
+    Attributes:
+        title: of the study.
+        states: of every trial, one of `STATES`, arm by arm.
+        running: the trials under way.
+        seconds: since the driver began; None where none runs.
+        left: seconds until the last trial ends; None where nothing is known yet.
+    """
+
+    title: str
+    states: Mapping[Key, str]
+    running: tuple[Running, ...] = ()
+    seconds: float | None = None
+    left: float | None = None
+
+    def counts(self) -> dict[str, int]:
+        """How many trials are in each state."""
+        found = dict.fromkeys(STATES, 0)
+        for state in self.states.values():
+            found[state] += 1
+        return found
+
+    def by_arm(self) -> dict[str, list[str]]:
+        """The states of each arm's trials, by seed."""
+        found: dict[str, list[str]] = {}
+        for (arm, _), state in self.states.items():
+            found.setdefault(arm, []).append(state)
+        return found
+
+
+def seconds_left(
+    states: Mapping[Key, str],
+    running: Sequence[Running],
+    took: Mapping[str, Sequence[float]],
+    slots: int,
+) -> float | None:
+    """Expected time until the last trial ends; None before there is anything to go by.
+
+    Args:
+        states: of every trial.
+        running: the trials under way.
+        took: seconds of the trials that have ended, by arm: arms may take unequally long.
+        slots: how many run at once.
+    """
+    means = {arm: fmean(seconds) for arm, seconds in took.items() if seconds}
+    ends = [(one, one.left(None)) for one in running]
+    guesses = [one.seconds + left for one, left in ends if left is not None]
+    overall = fmean(means.values()) if means else fmean(guesses) if guesses else None
+    if overall is None:
+        return None
+    rest = [one.left(means.get(one.arm, overall)) or 0.0 for one in running]
+    waiting = [means.get(arm, overall) for (arm, _), state in states.items() if state == "waiting"]
+    return max([(sum(rest) + sum(waiting)) / max(1, slots), *rest])
+
+
+def reading(folder: Path) -> tuple[float | None, float | None]:
+    """(share done, images a second) of a running trial, from the end of its metrics.jsonl."""
+    try:
+        with (folder / "metrics.jsonl").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().splitlines()
+    except OSError:
+        return None, None
+    share = speed = None
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(entry, dict):
+            share = _share(folder, entry) if share is None else share
+            speed = _positive(entry.get("images_per_second"))
+            if speed:
+                break
+    return share, speed
+
+
+def _share(folder: Path, entry: Mapping[str, object]) -> float | None:
+    config = store.read_json(folder / store.CONFIG_FILE)
+    train = config.get("train") if isinstance(config, dict) else None
+    if not isinstance(train, dict):
+        return None
+    shares = [
+        done / whole
+        for done, whole in (
+            (_positive(entry.get("epoch")), _positive(train.get("epochs"))),
+            (_positive(entry.get("step")), _positive(train.get("max_steps"))),
         )
+        if done and whole
+    ]
+    return min(1.0, max(shares)) if shares else None
 
-    def spare(self, job: Job) -> None:
-        """Takes in that a job need not run."""
-        self._states[job.arm, job.seed] = "spared"
 
-    def _count(self, state: str) -> int:
-        return sum(value == state for value in self._states.values())
-
-    def seconds_left(self) -> float | None:
-        """Expected time until the last trial ends; None before the first has."""
-        if not self._ran:
-            return None
-        each = sum(self._ran) / len(self._ran)
-        now = time.monotonic()
-        rest = [max(each - (now - begun), 0.0) for begun in self._running.values()]
-        return max([(sum(rest) + each * self._count("waiting")) / self._slots, *rest])
-
-    def line(self) -> str:
-        """The state of the study in one line."""
-        failed = self._count("failed")
-        left = self.seconds_left()
-        parts = [
-            f"{self._count('done')} of {len(self._states)} trials done",
-            f"{self._count('running')} running",
-            *([f"{failed} failed"] if failed else []),
-            f"{duration(time.monotonic() - self._begun)} so far",
-        ]
-        if left is not None and self._count("done") < len(self._states):
-            parts.append(f"about {duration(left)} left")
-        return " · ".join(parts)
-
-    def _render(self) -> Group:
-        table = Table.grid(padding=(0, 2))
-        for arm in self._arms:
-            seeds = sorted(seed for name, seed in self._states if name == arm)
-            table.add_row(arm, self._marks(arm, seeds))
-        return Group(table, Text(self.line(), no_wrap=True, overflow="ellipsis"))
-
-    def _marks(self, arm: str, seeds: list[int]) -> Text:
-        states = [self._states[arm, seed] for seed in seeds]
-        if len(states) > _MOST_MARKS:
-            return Text(f"{states.count('done')} of {len(states)}")
-        return Text.assemble(*((_MARKS[state] + " ", _COLOURS[state]) for state in states))
+def _positive(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e15:
+        return None
+    return float(value)
 
 
 def duration(seconds: float) -> str:

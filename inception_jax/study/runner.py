@@ -18,9 +18,10 @@ from inception_jax import errors
 from inception_jax.study import costs, definition, launch, lock, search, store
 from inception_jax.study import early as early_lib
 from inception_jax.study import needs as needs_lib
+from inception_jax.study.board import Board
 from inception_jax.study.definition import Study
 from inception_jax.study.launch import Interrupted, Job, Launcher
-from inception_jax.study.progress import Board, duration
+from inception_jax.study.progress import duration
 
 
 class TrialsFailed(errors.UserError):
@@ -211,7 +212,7 @@ def _launch(
 ) -> list[launch.Event]:
     before = f", {len(done)} done before" if done else ""
     console.print(f"{len(waiting)} trials to run{before}; {launcher.describe()}", highlight=False)
-    board = Board(console, waiting, done, launcher.slots())
+    board = Board(console, waiting, done, launcher.slots(), root, study.title, again)
     try:
         with _terminable():
             _check(waiting, launcher, console)
