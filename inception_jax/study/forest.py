@@ -19,12 +19,13 @@ class Row:
 
     Attributes:
         label: above the interval.
-        verdict: decides its colour.
+        verdict: decides its colour, and stands behind the label.
         mean: of the paired differences.
         low: lower end of the interval.
         high: its upper end.
         margins: fixed in advance, dotted.
         paper: the paper's difference.
+        final: whether the verdict is one, or only what the trials say so far.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Row:
     high: float
     margins: tuple[float, ...] = ()
     paper: float | None = None
+    final: bool = True
 
 
 def margins(margin: float | None, direction: str) -> tuple[float, ...]:
@@ -84,7 +86,8 @@ def _row(axes: Any, place: int, row: Row) -> None:
         axes.plot([100 * edge] * 2, span, ":", color=INK, linewidth=1)
     if row.paper is not None:
         axes.plot(100 * row.paper, place - 0.16, "D", color=INK, fillstyle="none", markersize=5)
-    lines = textwrap.wrap(f"{row.label} ({row.verdict})", _LINE)
+    said = row.verdict if row.final else f"so far {row.verdict}"
+    lines = textwrap.wrap(f"{row.label} ({said})", _LINE)
     axes.text(
         0.0, place + 0.2, "\n".join(lines), transform=axes.get_yaxis_transform(),
         fontsize=9 if len(lines) == 1 else 8, va="bottom", linespacing=0.95,

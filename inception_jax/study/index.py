@@ -150,7 +150,7 @@ def publish(folder: Path) -> list[Row]:
 
 def _claim_page(folder: Path, row: Row) -> None:
     name = row.claim.id
-    own = [_forest_row(part, name) for part in row.parts]
+    own = [_forest_row(part, row) for part in row.parts]
     drawn = _forest([one for one in own if one], name)
     if drawn:
         pages.write(folder / f"{name}.svg", drawing.standalone(drawn))
@@ -196,22 +196,23 @@ def _context(
 
 
 def _forest_rows(found: Sequence[Row]) -> list[forest.Row]:
-    drawn = (_forest_row(part, row.claim.id) for row in found for part in row.parts)
+    drawn = (_forest_row(part, row) for row in found for part in row.parts)
     return [row for row in drawn if row is not None]
 
 
-def _forest_row(part: Part, claim: str) -> forest.Row | None:
+def _forest_row(part: Part, row: Row) -> forest.Row | None:
     answer = part.answer
     if answer is None or answer.mean is None or answer.low is None or answer.high is None:
         return None
     return forest.Row(
-        label=f"{claim}{part.letter}: {answer.arms}",
+        label=f"{row.claim.id}{part.letter}: {answer.arms}",
         verdict=answer.verdict,
         mean=answer.mean,
         low=answer.low,
         high=answer.high,
         margins=forest.margins(answer.margin, answer.direction),
         paper=answer.paper_difference,
+        final=row.record is not None and row.record.finished,
     )
 
 

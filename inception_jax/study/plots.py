@@ -80,6 +80,7 @@ def _forest(summary: Summary) -> list[forest.Row]:
             high=row.comparison.high,
             margins=forest.margins(row.comparison.margin, row.comparison.direction),
             paper=record.paper_difference(row.question),
+            final=summary.missing == 0,
         )
         for row in summary.questions
         if row.comparison

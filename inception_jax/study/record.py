@@ -158,7 +158,7 @@ def of_summary(summary: Summary, folder: str, plots: Sequence[str]) -> Record:
         seeds=study.seeds,
         metric=study.metric,
         done=summary.done,
-        missing=sum(trial.state == "missing" for trial in summary.trials),
+        missing=summary.missing,
         total=len(summary.trials),
         command=_command(summary, folder),
         spent=summary.spent,

@@ -62,7 +62,7 @@ def make(root: Path) -> Report:
         "titles": plots.TITLES,
         "show_ema": any(row.ema == row.ema for row in summary.arms),
         "by_image": _by_image(summary),
-        "decided": "so far" if _missing(summary) else "verdict",
+        "decided": "so far" if summary.missing else "verdict",
         "takes": [_takes(summary, row) for row in summary.questions],
         "image_note": IMAGE_NOTE,
         "notes": (*summary.early, *(NOTES if summary.study.arms else NOTES[-1:])),
@@ -99,11 +99,6 @@ IMAGE_NOTE = (
     "test compares the two networks of one seed on the same images: how many seeds differ at 5 %, "
     "unadjusted. Neither decides a verdict."
 )
-
-
-def _missing(summary: Summary) -> bool:
-    """Whether trials have yet to run, so that no verdict is final."""
-    return any(trial.state == "missing" for trial in summary.trials)
 
 
 def _takes(summary: Summary, row: QuestionRow) -> str:

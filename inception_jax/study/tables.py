@@ -81,6 +81,11 @@ class Summary:
         """Trials that have a result."""
         return sum(trial.state == "done" for trial in self.trials)
 
+    @property
+    def missing(self) -> int:
+        """Trials that have yet to run; while there are any, no verdict is final."""
+        return sum(trial.state == "missing" for trial in self.trials)
+
 
 def summarise(root: Path) -> Summary:
     """Reads the study's folder and computes every table.

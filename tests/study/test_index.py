@@ -131,6 +131,7 @@ def test_an_unfinished_study_is_marked_and_decides_nothing(runs, tmp_path):
     assert "not final, and no verdict" in claim
     page = (runs / "index.html").read_text()
     assert "14 of 15 trials" in page
+    assert "so far" in (runs / "factorization" / "report.html").read_text()
     assert not re.search(r'class="(verdict )?(supported|contradicted|inconclusive)', page)
 
 
@@ -277,15 +278,16 @@ def test_a_damaged_summary_is_one_clear_line(published, text):
         index.publish(published)
 
 
-def test_a_summary_is_read_as_it_was_written(calm, tmp_path):
-    made = report.make(calm.root)
+def test_a_summary_is_read_as_it_was_written(runs, tmp_path):
+    root = runs / "factorization"
+    made = report.make(root)
     new = record.of_summary(made.summary, "factorization", list(made.plots))
     record.write(tmp_path / record.FILE, new)
     assert record.read(tmp_path / record.FILE) == new
     assert new.spent.trials == 15
     assert new.spent.core_minutes == pytest.approx(15 * 1.5 * 2 / 60)
     forward = sum(arm["macs"] for arm in new.arms)
-    config = store.read_json(store.trial_folder(calm.root, "direct", 0) / "config.json")
+    config = store.read_json(store.trial_folder(root, "direct", 0) / "config.json")
     assert new.spent.macs == 3 * forward * 3 * 30 * config["data"]["batch_size"]
 
 
