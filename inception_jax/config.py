@@ -58,14 +58,19 @@ def default() -> ConfigDict:
     config.optim.learning_rate = 3e-3  # peak, at the batch size above
     config.optim.schedule = "cosine"  # "constant" | "cosine" | "exponential"
     config.optim.warmup_epochs = 0.25
-    config.optim.decay_rate = 0.94  # of "exponential", every decay_epochs, as a staircase
+    config.optim.decay_rate = 0.94  # of "exponential", every decay_epochs
     config.optim.decay_epochs = 2.0
+    config.optim.staircase = True  # at once at their end; False: a little every step
     config.optim.momentum = 0.9  # rmsprop and sgd
     config.optim.rms_decay = 0.9
-    config.optim.epsilon = 1e-8  # rmsprop: inside the root, 1.0 in the paper; adamw, lamb: outside
+    config.optim.rms_initial = 1.0  # of rmsprop's mean squares: TensorFlow's; PyTorch's is 0
+    config.optim.epsilon = 1e-8  # 1.0 in the paper
+    config.optim.epsilon_in_root = True  # of rmsprop: TensorFlow's; adamw and lamb: outside
     config.optim.weight_decay = 1e-4  # kernels only; adamw and lamb: decoupled, else L2
     config.optim.clip_norm = 0.0  # global norm of the gradient; 0 is off, 2.0 in the paper
     config.optim.ema_decay = 0.0  # of the averaged parameters; 0 is off, 0.9999 in the paper's code
+    config.optim.ema_warmup = True  # at most (1 + t) / (10 + t) after t steps, TensorFlow's
+    config.optim.ema_batch_stats = True  # averages batch norm's statistics, too; else the last
 
     config.loss = ConfigDict()
     config.loss.label_smoothing = 0.0  # 0.1 in the paper
@@ -221,6 +226,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "optim.decay_epochs": (1e-6, math.inf),
     "optim.momentum": (0, 1),
     "optim.rms_decay": (0, 1),
+    "optim.rms_initial": (0, math.inf),
     "optim.epsilon": (0, math.inf),
     "optim.weight_decay": (0, math.inf),
     "optim.clip_norm": (0, math.inf),

@@ -17,29 +17,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-AUX_CONV_SD = 0.01  # of the auxiliary head's 5x5 convolution, in every TensorFlow code base
-AUX_CLASSIFIER_SD = 0.001
-NORMAL_SD = 0.1  # of every other kernel in the 2016 trainer
+from inception_jax.models.options import Options
+
 _BLOCK = 16384
 # sd of a unit normal cut at two: He's rule is about the sd after truncation
 _TRUNCATED_SD = 0.87962566103423978
 
 
-def kernel(init: str, sd: float | None = None) -> Any:
+def kernel(options: Options, sd: float = 0.0) -> Any:
     """The initializer `(key, shape) -> f32[shape]` of a kernel, HWIO or [in, out].
 
     Args:
-        init: "he": sd sqrt(2 / fan in) after truncation, TF-slim's; "normal": sd 0.1 before it,
-            as `tf.truncated_normal` has it.
-        sd: a layer's own deviation before truncation; it wins over `init`.
+        options: `init` "he" is sd sqrt(2 / fan in) after truncation, TF-slim's; "normal" is
+            `init_sd` before it, as `tf.truncated_normal` has it.
+        sd: a layer's own deviation before truncation, which wins over `init`; 0 is none.
     """
 
     def draw(key: jax.Array, shape: Sequence[int]) -> jax.Array:
-        if sd is None and init == "he":
-            return _truncated_normal(key, shape) * (
-                math.sqrt(2.0 / math.prod(shape[:-1])) / _TRUNCATED_SD
-            )
-        return _truncated_normal(key, shape) * (NORMAL_SD if sd is None else sd)
+        deviation = sd or options.init_sd
+        if not sd and options.init == "he":
+            deviation = math.sqrt(2.0 / math.prod(shape[:-1])) / _TRUNCATED_SD
+        return _truncated_normal(key, shape) * deviation
 
     return draw
 

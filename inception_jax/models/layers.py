@@ -38,14 +38,14 @@ class ConvUnit(nn.Module):
 
     unit: plan.ConvUnit
     style: Style
-    init_sd: float | None = None
+    init_sd: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Applies the unit; `train` normalises with the batch's own statistics."""
         unit, options = self.unit, self.style.options
         shape = (*unit.kernel, 1 if unit.depthwise else x.shape[-1], unit.filters)
-        kernel = self.param("kernel", initial.kernel(options.init, self.init_sd), shape)
+        kernel = self.param("kernel", initial.kernel(options, self.init_sd), shape)
         padding = [
             geometry.pads(size, k, s, unit.padding, unit.late)
             for size, k, s in zip(x.shape[1:3], unit.kernel, unit.strides, strict=True)
@@ -146,14 +146,14 @@ class Dense(nn.Module):
     """A linear layer in float32: [N, features in] -> f32[N, features]."""
 
     features: int
-    scheme: str
-    sd: float | None = None
+    options: Options
+    sd: float = 0.0
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Applies `kernel` f32[in, out] and `bias`."""
         shape = (x.shape[-1], self.features)
-        kernel = self.param("kernel", initial.kernel(self.scheme, self.sd), shape)
+        kernel = self.param("kernel", initial.kernel(self.options, self.sd), shape)
         bias = self.param("bias", initial.zeros, (self.features,))
         return x.astype(jnp.float32) @ kernel + bias.reshape(1, -1)
 
@@ -174,7 +174,7 @@ class AuxHead(nn.Module):
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Logits in float32."""
         options = self.style.options
-        aux, scheme, width = options.aux, options.init, options.width
+        aux, width = options.aux, options.width
         style = dataclasses.replace(self.style, batch_norm=self.style.batch_norm and aux.batch_norm)
         reduce, features = (
             max(1, round(f * width)) for f in (self.spec.reduce, self.spec.features)
@@ -183,16 +183,16 @@ class AuxHead(nn.Module):
         x = ConvUnit(plan.ConvUnit("conv0", (1, 1), reduce), style, name="conv0")(x, train)
         x = _padded_to(x, self._trained_grid())
         if self.spec.dense:
-            x = nn.relu(Dense(features, scheme=scheme, name="fc1")(x.reshape(x.shape[0], -1)))
+            x = nn.relu(Dense(features, options, name="fc1")(x.reshape(x.shape[0], -1)))
         else:
             kernel = geometry.aux_kernel((x.shape[1], x.shape[2]))
             norm = "batch" if aux.dense_batch_norm else "bias"
             unit = plan.ConvUnit("conv1", kernel, features, padding="VALID", norm=norm)
-            whole = ConvUnit(unit, style, init_sd=initial.AUX_CONV_SD, name="conv1")
+            whole = ConvUnit(unit, style, init_sd=aux.conv_sd, name="conv1")
             x = whole(x, train).mean(axis=(1, 2))
         x = nn.Dropout(aux.dropout, deterministic=not train)(x.astype(jnp.float32))
-        sd = None if self.spec.dense else initial.AUX_CLASSIFIER_SD
-        return Dense(self.num_classes, scheme=scheme, sd=sd, name="fc")(x)
+        sd = 0.0 if self.spec.dense else aux.classifier_sd
+        return Dense(self.num_classes, options, sd, name="fc")(x)
 
     def _trained_grid(self) -> int:
         """Side of the grid that the layer over the whole grid was made for; 0 before it is made."""

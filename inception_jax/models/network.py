@@ -87,7 +87,7 @@ class InceptionNetwork(nn.Module):
         self.sow("intermediates", "endpoints", endpoints)
         x = x.astype(jnp.float32).mean(axis=(1, 2))
         x = nn.Dropout(options.dropout, deterministic=not train)(x)
-        logits = Dense(self.num_classes, scheme=options.init, name="Logits")(x)
+        logits = Dense(self.num_classes, options, options.head_sd, name="Logits")(x)
         return Outputs(logits, tuple(aux))
 
 

@@ -35,6 +35,9 @@ class Aux:
     batch_norm: bool = True  # of the head's layers
     dense_batch_norm: bool = True  # of the layer over the whole grid ("BN-auxiliary" of Table 3)
     dropout: float = 0.0  # rate before the head's classifier
+    # Truncated normal of the layer over the whole grid and of the classifier; 0 is as `init`
+    conv_sd: float = 0.01
+    classifier_sd: float = 0.001
     pool: str = "5x5"  # "5x5" (stride 3) | "adaptive" (to 4 x 4: torchvision's GoogLeNet)
 
 
@@ -62,9 +65,9 @@ class Options:
     grid_reduction: str = "parallel"  # "parallel" (Fig. 10) | "pool_conv" | "conv_pool" (Fig. 9)
     expanded: bool = True  # the expanded 8x8 filter banks of Fig. 7
     dropout: float = 0.2  # rate before the classifier
-    init: str = (
-        "he"  # of kernels: "he" (TF-slim's) | "normal" (truncated, sd 0.1: the 2016 trainer's)
-    )
+    init: str = "he"  # of kernels: "he" (TF-slim's) | "normal" (truncated, the 2016 trainer's)
+    init_sd: float = 0.1  # of "normal", before it is truncated at two of them
+    head_sd: float = 0.0  # of the classifier's kernel (0.01 in the 2016 trainer); 0 is as `init`
     bn_scale: bool = True  # batch norm's gamma (TF-slim and Keras have none)
     bn_epsilon: float = 1e-3
     bn_decay: float = 0.9  # of the running statistics; 0.9997 in the paper's code
@@ -99,6 +102,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "grid17_kernel": (0, 99),
     "min_kernel": (2, 99),
     "dropout": (0, 0.999),
+    "init_sd": (0, math.inf),
+    "head_sd": (0, math.inf),
+    "conv_sd": (0, math.inf),
+    "classifier_sd": (0, math.inf),
     "bn_group": (0, math.inf),
     "bn_decay": (0, 1),
     "bn_epsilon": (0, math.inf),

@@ -29,7 +29,8 @@ def _l2(optim: ConfigDict) -> optax.GradientTransformation:
 def _rmsprop(optim: ConfigDict, rate: Rate) -> optax.GradientTransformation:
     """TensorFlow 1's RMSProp: accumulators from one, epsilon inside the root, rate in the momentum.
 
-    With g the gradient: s ← d s + (1 - d) g²; m ← µ m + η g / √(s + ε); w ← w - m; s starts at 1.
+    With g the gradient: s ← d s + (1 - d) g²; m ← µ m + η g / √(s + ε); w ← w - m. The keys
+    `rms_initial` (of s) and `epsilon_in_root` make PyTorch's of it: from 0, √s + ε.
     """
     return optax.chain(
         _l2(optim),
@@ -37,8 +38,8 @@ def _rmsprop(optim: ConfigDict, rate: Rate) -> optax.GradientTransformation:
             rate,
             decay=optim.rms_decay,
             eps=optim.epsilon,
-            initial_scale=1.0,
-            eps_in_sqrt=True,
+            initial_scale=optim.rms_initial,
+            eps_in_sqrt=optim.epsilon_in_root,
             momentum=optim.momentum or None,
         ),
     )

@@ -24,7 +24,7 @@ def _cosine(step: np.ndarray, optim: ConfigDict, derived: ConfigDict) -> np.ndar
 
 def _exponential(step: np.ndarray, optim: ConfigDict, derived: ConfigDict) -> np.ndarray:
     every = max(round(optim.decay_epochs * derived.steps_per_epoch), 1)
-    return optim.decay_rate ** (step // every)
+    return optim.decay_rate ** (step // every if optim.staircase else step / every)
 
 
 _SHAPES = {"constant": _constant, "cosine": _cosine, "exponential": _exponential}
@@ -34,8 +34,8 @@ def rates(optim: ConfigDict, derived: ConfigDict) -> np.ndarray:
     """The learning rates f32[steps]: warm-up times shape times the peak.
 
     The warm-up is linear and its first step is not zero: step t of w has (t + 1) / w of the peak.
-    "exponential" is the paper's staircase (section 8: times 0.94 every two epochs), counted from
-    the first step. "cosine" falls to zero at the end.
+    "exponential" is the paper's (section 8: times 0.94 every two epochs), as a staircase or
+    smoothly (`optim.staircase`), counted from the first step. "cosine" falls to zero at the end.
 
     Args:
         optim: `config.optim`.

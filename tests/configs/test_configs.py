@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,8 +43,32 @@ def test_the_authors_code_fills_in_what_the_paper_leaves_out():
     assert (config.optim.ema_decay, config.loss.aux_weight) == (0.9999, 0.4)
     assert (model.bn_decay, model.bn_epsilon, model.bn_scale) == (0.9997, 1e-3, False)
     assert (model.init, model.dropout, tuple(model.aux.sites)) == ("normal", 0.2, ("Mixed_6e",))
+    assert (model.init_sd, model.head_sd) == (0.1, 0.01)
+    assert (model.aux.conv_sd, model.aux.classifier_sd) == (0.01, 0.001)
+    assert (config.optim.rms_initial, config.optim.epsilon_in_root) == (1.0, True)
+    assert (config.optim.staircase, config.optim.ema_warmup) == (True, True)
+    assert config.optim.ema_batch_stats
     assert (data.augment, data.eval_crop, data.interpolation) == ("inception", 0.875, "four")
     assert (data.box_area, data.box_aspect, data.box_covered) == ((0.05, 1.0), (0.75, 1.33), 0.1)
+
+
+@pytest.mark.slow
+def test_every_layer_of_the_papers_network_starts_with_its_own_deviation():
+    """Those of research/inception; a normal cut at two deviations has 0.88 of them."""
+    config = config_lib.apply(load("imagenet.py"), {"model.width": 0.125})
+    model = models.from_config(config.model, 1000)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 75, 75, 3)))["params"]
+    wanted = {
+        ("Logits",): 0.01, ("AuxLogits_Mixed_6e", "fc"): 0.001,
+        ("AuxLogits_Mixed_6e", "conv1"): 0.01, ("AuxLogits_Mixed_6e", "conv0"): 0.1,
+        ("Conv2d_4a_3x3",): 0.1, ("Mixed_7c", "branch1_conv0"): 0.1,
+    }  # fmt: skip
+    for path, sd in wanted.items():
+        layer: Any = params
+        for name in path:
+            layer = layer[name]
+        assert float(layer["kernel"].std()) == pytest.approx(0.8796 * sd, rel=0.1)
+        assert float(abs(layer["kernel"]).max()) <= 2 * sd
 
 
 @pytest.mark.parametrize("file", sorted(p.name for p in config_lib.folder("configs").glob("*.py")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,11 +22,11 @@ PARAMS = {
 GRADS = [jax.tree.map(lambda leaf: RNG.normal(size=leaf.shape) * 2, PARAMS) for _ in range(40)]
 
 
-def trajectory(cfg):
-    """Parameters after the 40 gradients, by our optimizer in float32."""
+def trajectory(cfg, dtype=jnp.float32):
+    """Parameters after the 40 gradients, by our optimizer."""
     rates = jnp.asarray(schedule.rates(cfg.optim, cfg.derived))
     optim = optimizer.create(cfg.optim, lambda count: rates[count])
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), PARAMS)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), PARAMS)
     state = optim.init(params)
 
     @jax.jit
@@ -33,7 +35,7 @@ def trajectory(cfg):
         return optax.apply_updates(params, updates), state
 
     for grads in GRADS:
-        small = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), grads)
+        small = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), grads)
         params, state = step(params, state, small)
     return params
 
@@ -42,10 +44,14 @@ def flat(tree):
     return {jax.tree_util.keystr(p): np.array(v) for p, v in jax.tree.leaves_with_path(tree)}
 
 
-def tf1_rmsprop(rate, *, decay, momentum, epsilon, weight_decay, clip):
-    """The kernel of TensorFlow 1's RMSPropOptimizer in float64, clipped, with L2 on kernels."""
+def rmsprop(rate, *, decay, momentum, epsilon, weight_decay, clip, initial=1.0, inside=True):
+    """TensorFlow 1's RMSPropOptimizer in float64, clipped, with L2 on kernels; PyTorch's if told.
+
+    PyTorch's mean squares start at 0 and its epsilon stands beside the root. Its momentum leaves
+    out the rate, which is the same while the rate is constant.
+    """
     w = flat(PARAMS)
-    square = {name: np.ones_like(value) for name, value in w.items()}  # starts at one
+    square = {name: np.full_like(value, initial) for name, value in w.items()}
     moment = {name: np.zeros_like(value) for name, value in w.items()}
     for t, grads in enumerate(GRADS):
         g = flat(grads)
@@ -54,26 +60,54 @@ def tf1_rmsprop(rate, *, decay, momentum, epsilon, weight_decay, clip):
             gradient = g[name] * min(1.0, clip / norm)
             gradient = gradient + weight_decay * w[name] * ("kernel" in name)
             square[name] = decay * square[name] + (1 - decay) * gradient**2
-            moment[name] = momentum * moment[name] + rate(t) * gradient / np.sqrt(
-                square[name] + epsilon
-            )
+            root = np.sqrt(square[name] + epsilon) if inside else np.sqrt(square[name]) + epsilon
+            moment[name] = momentum * moment[name] + rate(t) * gradient / root
             w[name] = w[name] - moment[name]
     return w
 
 
-def test_golden_trajectory_of_the_papers_rmsprop():
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    ("changed", "reference"),
+    [
+        ({}, {}),
+        ({"optim__rms_initial": 0.0}, {"initial": 0.0}),
+        ({"optim__epsilon_in_root": False}, {"inside": False}),
+        ({"optim__momentum": 0.0}, {"momentum": 0.0}),
+        ({"optim__rms_decay": 0.99}, {"decay": 0.99}),
+        ({"optim__weight_decay": 0.0}, {"weight_decay": 0.0}),
+        ({"optim__clip_norm": 0.0}, {"clip": np.inf}),
+        ({"optim__staircase": False}, {"rate": lambda t: 0.045 * 0.94 ** (t / 16)}),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
+def test_golden_trajectory_of_the_papers_rmsprop_and_of_each_key_that_changes_it(
+    changed, reference, dtype
+):
+    """In float64 to 1e-12 but for the rate, which reaches the step as a float32."""
     cfg = config(
         train__epochs=9, optim__name="rmsprop", optim__learning_rate=0.045,
         optim__schedule="exponential",
-        optim__epsilon=1.0, optim__rms_decay=0.9, optim__momentum=0.9, optim__weight_decay=4e-5,
-        optim__clip_norm=2.0,
+        **{
+            "optim__epsilon": 1.0, "optim__rms_decay": 0.9, "optim__momentum": 0.9,
+            "optim__weight_decay": 4e-5, "optim__clip_norm": 2.0,
+        } | changed,
     )  # fmt: skip
-    wanted = tf1_rmsprop(
-        lambda t: 0.045 * 0.94 ** (t // 16),
-        decay=0.9, momentum=0.9, epsilon=1.0, weight_decay=4e-5, clip=2.0,
-    )  # fmt: skip
-    for name, value in flat(trajectory(cfg)).items():
-        np.testing.assert_allclose(value, wanted[name], rtol=2e-5, atol=2e-6)
+    published: Any = {
+        "rate": lambda t: 0.045 * 0.94 ** (t // 16), "decay": 0.9, "momentum": 0.9, "epsilon": 1.0,
+        "weight_decay": 4e-5, "clip": 2.0,
+    } | reference  # fmt: skip
+    exact = published["rate"]
+    published["rate"] = lambda t: float(np.float32(exact(t)))
+    wanted = rmsprop(**published)
+    with jax.enable_x64(dtype == jnp.float64):
+        found = flat(trajectory(cfg, dtype))
+    close: Any = (
+        {"rtol": 1e-12, "atol": 1e-13} if dtype == jnp.float64 else {"rtol": 2e-5, "atol": 2e-6}
+    )
+    for name, value in found.items():
+        assert value.dtype == dtype
+        np.testing.assert_allclose(value, wanted[name], **close)
 
 
 def test_sgd_with_momentum_and_l2():
