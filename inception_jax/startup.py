@@ -11,8 +11,6 @@ and the allocator as they come. XLA_FLAGS that name a number of devices are left
 from __future__ import annotations
 
 import ctypes
-import glob
-import importlib.util
 import os
 import platform
 import sys
@@ -22,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inception_jax import errors
+from inception_jax import errors, processes
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -54,8 +52,8 @@ def prepare(batches: Iterable[int] = (), *, devices: int = 0, alone: bool = True
     Args:
         batches: sizes that the devices must share evenly; fewer devices where they could not.
         devices: on a CPU; 0 is one a core.
-        alone: whether the process has the machine for itself: one of several of a run keeps one
-            device.
+        alone: whether the process has the machine for itself: of several of a run on one machine
+            each keeps one device.
 
     Raises:
         UsageError: INCEPTION_JAX_CPU_DEVICES is not a number.
@@ -76,10 +74,10 @@ def prepare(batches: Iterable[int] = (), *, devices: int = 0, alone: bool = True
 
 def prepare_for(config: ConfigDict) -> None:
     """`prepare` for a run of this config."""
-    data, parallel = config.data, config.parallel
-    alone = parallel.coordinator == "none" or not (parallel.coordinator or surrounded())
+    data, run = config.data, processes.of(config)
     batches = (data.batch_size // config.train.accumulate, data.eval_batch_size)
-    prepare(batches, devices=parallel.devices, alone=alone)
+    shares = [size // max(run.number, 1) for size in batches]
+    prepare(shares, devices=config.parallel.devices, alone=run.here == 1)
 
 
 def flags(devices: int, available: int) -> dict[str, str]:
@@ -121,21 +119,6 @@ def with_flags(text: str, flags: Mapping[str, str]) -> str:
     """XLA flags with some of them set, whatever they were."""
     kept = [flag for flag in text.split() if flag.partition("=")[0] not in flags]
     return " ".join([*kept, *(f"{name}={value}" for name, value in flags.items())])
-
-
-def surrounded() -> bool:
-    """Whether the environment says that this process is one of several (or on a TPU pod)."""
-    value = os.environ.get
-    if value("SLURM_STEP_NODELIST") and value("SLURM_PROCID"):
-        return int(value("SLURM_NTASKS", "1")) > 1
-    if int(value("OMPI_COMM_WORLD_SIZE", "1")) > 1 or value("JAX_COORDINATOR_ADDRESS"):
-        return True
-    if value("MEGASCALE_COORDINATOR_ADDRESS") or "," in value("TPU_WORKER_HOSTNAMES", ""):
-        return True
-    if value("JAX_PLATFORMS", "tpu").split(",")[0] != "tpu":
-        return False
-    has_tpu = glob.glob("/dev/accel*") or glob.glob("/dev/vfio/[0-9]*")
-    return bool(has_tpu) and importlib.util.find_spec("libtpu") is not None
 
 
 def compilation_cache(environ: Mapping[str, str]) -> Path:

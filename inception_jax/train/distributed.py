@@ -14,7 +14,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from inception_jax import errors, startup
+from inception_jax import errors, processes
+from inception_jax.processes import Processes
 
 #: Steps between two meetings, at which signals and clocks are compared: each meeting waits for
 #: the device, and a scheduler's grace period is longer than this.
@@ -27,8 +28,10 @@ def start(config: ConfigDict) -> ConfigDict:
     """Join the run's other processes, if there are any; must come before the first use of JAX.
 
     `parallel.coordinator` is HOST:PORT of the first process, with `num_processes` and
-    `process_id` beside it; "auto" lets JAX find all three (SLURM, Open MPI, TPU pods, GKE);
-    "none" is one process. "" is "auto" where the environment tells of several processes.
+    `process_id` beside it where SLURM or Open MPI do not tell them; "auto" lets JAX find all three
+    (SLURM, Open MPI, TPU pods, GKE); "none" is one process. "" is "auto" where the environment
+    tells of several processes. A process that is alone on its machine has all of its devices; of
+    several on one machine, each has the one of its number there.
 
     Returns:
         The config without these addresses, equal on all processes.
@@ -37,26 +40,28 @@ def start(config: ConfigDict) -> ConfigDict:
         UserError: an address without its other two keys, or processes that do not meet.
     """
     parallel = config.parallel
-    address = parallel.coordinator or ("auto" if startup.surrounded() else "none")
+    address = parallel.coordinator or ("auto" if processes.surrounded() else "none")
     if address != "none" and not jax.distributed.is_initialized():
-        _join(address, parallel.num_processes, parallel.process_id)
+        _join(address, processes.of(config))
     result = config.copy_and_resolve_references()
     result.parallel.update(ADDRESS_KEYS)
     return result
 
 
-def _join(address: str, count: int, index: int) -> None:
-    if address != "auto" and not 0 <= index < count:
+def _join(address: str, run: Processes) -> None:
+    if address != "auto" and not 0 <= run.index < run.number:
         raise errors.UserError(
-            f"parallel.coordinator is {address!r}, but parallel.process_id is {index} of "
-            f"parallel.num_processes {count}; give every process its own number from 0"
+            f"parallel.coordinator is {address!r}, but parallel.process_id is {run.index} of "
+            f"parallel.num_processes {run.number}; give every process its own number from 0"
         )
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # left alone, JAX gives a process under SLURM or Open MPI the one device of its number there
+    every: dict[str, Any] = {"local_device_ids": ()} if run.here == 1 else {}
     try:
         if address == "auto":
-            jax.distributed.initialize()
+            jax.distributed.initialize(**every)
         else:
-            jax.distributed.initialize(address, count, index)
+            jax.distributed.initialize(address, run.number, run.index, **every)
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0][:300]
         raise errors.UserError(
@@ -89,13 +94,20 @@ def largest(value: int) -> int:
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
 
 
-def total(value: int) -> int:
-    """The sum of all processes' values, on all of them."""
+def union(found: dict[str, str]) -> dict[str, str]:
+    """What any process has found, by key, on all of them."""
     if jax.process_count() == 1:
-        return value
+        return found
     from jax.experimental import multihost_utils
 
-    return int(np.sum(multihost_utils.process_allgather(np.int32(value))))
+    mine = json.dumps(found).encode()
+    most = largest(len(mine))
+    padded = np.frombuffer(mine.ljust(most), np.uint8)
+    each = np.asarray(multihost_utils.process_allgather(padded)).reshape(-1, most)
+    merged: dict[str, str] = {}
+    for content in each:
+        merged |= json.loads(content.tobytes())
+    return merged
 
 
 def from_first(function: Callable[[], Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from inception_jax import errors
+from inception_jax import errors, startup
 
 AXIS = "data"
 
@@ -18,7 +19,8 @@ def create(config: ConfigDict) -> Mesh:
     """The mesh of `config.parallel.devices` devices (0 is all of them) along the axis "data".
 
     Raises:
-        UserError: more devices than there are, or batches that they cannot share evenly.
+        UserError: more devices than there are, other numbers of them on other processes, or
+            batches that they cannot share evenly.
     """
     devices = jax.devices()
     count = config.parallel.devices or len(devices)
@@ -31,6 +33,12 @@ def create(config: ConfigDict) -> Mesh:
         raise errors.UserError(
             f"parallel.devices is {count} of {len(devices)}, but a run of several processes uses "
             "all of them; set 0"
+        )
+    each = sorted(collections.Counter(device.process_index for device in devices).values())
+    if each[0] != each[-1]:
+        raise errors.UserError(
+            f"the processes of this run have between {each[0]} and {each[-1]} devices; give each "
+            f"the same number (on CPUs: {startup.VARIABLE}={each[0]})"
         )
     pieces = count * config.train.accumulate
     for key, size, parts in (

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 import two_processes
 
 from inception_jax import config as configs
-from inception_jax import errors, startup
+from inception_jax import errors, processes
 from inception_jax.train import distributed, metrics
 
 RECIPE = {
@@ -21,6 +24,36 @@ RECIPE = {
 SLURM = {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}
 
 
+NAMES = (
+    *SLURM, "SLURM_NODEID", "SLURM_STEP_TASKS_PER_NODE", "SLURM_TASKS_PER_NODE",
+    "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE",
+    "JAX_COORDINATOR_ADDRESS", "TPU_WORKER_HOSTNAMES",
+)  # fmt: skip
+#: Two machines, of which this is the second, with one task each.
+ONE_A_NODE = SLURM | {"SLURM_NODEID": "1", "SLURM_STEP_TASKS_PER_NODE": "1(x2)"}
+#: The third of three machines: two tasks on each of the first two, one on this.
+UNEVEN = SLURM | {
+    "SLURM_NODEID": "2", "SLURM_STEP_TASKS_PER_NODE": "2(x2),1", "SLURM_PROCID": "4",
+    "SLURM_NTASKS": "5",
+}  # fmt: skip
+MPI = {
+    "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
+}  # fmt: skip
+
+
+@pytest.fixture
+def surroundings(monkeypatch):
+    """Sets the variables of a launcher, and no other's."""
+
+    def be(environment):
+        for name in NAMES:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+
+    return be
+
+
 @pytest.mark.parametrize(
     ("environment", "several"),
     [
@@ -29,38 +62,96 @@ SLURM = {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_PROCID": "1", "SLURM_NTASKS"
         (SLURM | {"SLURM_NTASKS": "1"}, False),  # a trial of its own, as submitit starts it
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, False),  # a batch script, outside srun
         ({"OMPI_COMM_WORLD_SIZE": "4"}, True),
+        ({"OMPI_COMM_WORLD_SIZE": "1"}, False),
         ({"JAX_COORDINATOR_ADDRESS": "10.0.0.1:1234"}, True),
         ({"TPU_WORKER_HOSTNAMES": "a,b"}, True),
         ({"TPU_WORKER_HOSTNAMES": "a"}, False),
     ],
 )
-def test_the_environment_tells_of_other_processes(monkeypatch, environment, several):
-    for name in (*SLURM, "OMPI_COMM_WORLD_SIZE", "JAX_COORDINATOR_ADDRESS", "TPU_WORKER_HOSTNAMES"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert startup.surrounded() == several
+def test_the_environment_tells_of_other_processes(surroundings, environment, several):
+    surroundings(environment)
+    assert processes.surrounded() == several
 
 
-def test_addresses_are_no_part_of_what_a_run_is(monkeypatch):
-    asked = []
-    monkeypatch.setattr(distributed.jax.distributed, "initialize", lambda *a: asked.append(a))
+@pytest.mark.parametrize(
+    ("environment", "overrides", "wanted"),
+    [
+        ({}, {}, (1, 0, 1)),
+        (ONE_A_NODE, {}, (2, 1, 1)),
+        (UNEVEN, {}, (5, 4, 1)),
+        (UNEVEN | {"SLURM_NODEID": "1", "SLURM_PROCID": "2"}, {}, (5, 2, 2)),
+        (ONE_A_NODE, {"parallel.coordinator": "none"}, (1, 0, 1)),
+        (MPI, {}, (4, 3, 2)),
+        (MPI, {"parallel.coordinator": "far:1"}, (4, 3, 2)),  # only the address is given
+        ({}, {"parallel.coordinator": "far:1", "parallel.num_processes": 3,
+              "parallel.process_id": 2}, (3, 2, 1)),
+        ({}, {"parallel.coordinator": "127.0.0.1:1", "parallel.num_processes": 3,
+              "parallel.process_id": 2}, (3, 2, 3)),
+    ],
+)  # fmt: skip
+def test_a_run_knows_its_processes(surroundings, environment, overrides, wanted):
+    surroundings(environment)
+    found = processes.of(configs.apply(configs.default(), overrides))
+    assert found == processes.Processes(*wanted)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What JAX is asked for."""
+    calls = []
+    monkeypatch.setattr(
+        distributed.jax.distributed, "initialize", lambda *a, **k: calls.append((a, k))
+    )
+    return calls
+
+
+def test_addresses_are_no_part_of_what_a_run_is(surroundings, asked):
+    surroundings({})
     given = {
         "parallel.coordinator": "host:1", "parallel.num_processes": 2, "parallel.process_id": 1,
     }  # fmt: skip
     started = distributed.start(configs.apply(configs.default(), given))
-    assert asked == [("host:1", 2, 1)]
+    assert asked == [(("host:1", 2, 1), {"local_device_ids": ()})]
     assert configs.to_json(started) == configs.to_json(configs.default())
 
 
-def test_an_address_without_its_numbers_is_one_line():
+def test_one_task_a_machine_has_all_of_its_devices(surroundings, asked):
+    """JAX gives a task of SLURM or Open MPI one device, unless it is told which it may have."""
+    for environment in (ONE_A_NODE, UNEVEN, MPI):
+        surroundings(environment)
+        distributed.start(configs.default())
+    assert asked == [((), {"local_device_ids": ()}), ((), {"local_device_ids": ()}), ((), {})]
+
+
+@pytest.mark.parametrize(("named", "visible"), [("", "0"), ("local_device_ids=()", "all")])
+def test_no_local_devices_named_means_all_of_them_to_jax(named, visible):
+    """Against JAX itself, as the one task of a SLURM step on this machine."""
+    program = f"""
+import jax
+jax.distributed.initialize({named})
+print(jax.config.values["jax_cuda_visible_devices"])
+"""
+    step = SLURM | {
+        "SLURM_STEP_NODELIST": "127.0.0.1", "SLURM_NTASKS": "1", "SLURM_PROCID": "0",
+        "SLURM_JOB_ID": "7", "SLURM_LOCALID": "0", "SLURM_STEP_NUM_NODES": "1",
+        "JAX_COORDINATOR_PORT": str(two_processes.free_port()),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | step, capture_output=True, text=True,
+        check=False, timeout=300,
+    )  # fmt: skip
+    assert done.stdout.strip() == visible, done.stderr
+
+
+def test_an_address_without_its_numbers_is_one_line(surroundings):
+    surroundings({})
     config = configs.apply(configs.default(), {"parallel.coordinator": "host:1"})
     with pytest.raises(errors.UserError, match=r"process_id is -1 of parallel.num_processes 0"):
         distributed.start(config)
 
 
 def test_processes_that_do_not_meet_are_one_line(monkeypatch):
-    def fail(*args):
+    def fail(*args, **kwargs):
         raise RuntimeError("DEADLINE_EXCEEDED: barrier\nmore")
 
     monkeypatch.setattr(distributed.jax.distributed, "initialize", fail)
