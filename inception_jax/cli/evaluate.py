@@ -121,7 +121,8 @@ def _print(record: Any, classes: dict[str, list[dict[str, Any]]]) -> None:
     for kind, model, values in rows:
         print(f"{kind:8}{model:{width}} {_scores(values)} {_percent(values['ece'])}")
         if "kept_top1" in values:
-            print(f"{kind:8}{'not on the blacklist':{width}} {_scores(values, 'kept_')}")
+            line = f"{kind:8}{'not on the blacklist':{width}} {_scores(values, 'kept_')}"
+            print(f"{line} {'':6} {_difference(values)}")
     for kind, table in classes.items():
         print(f"\n{kind:8}{'class':>5} {'examples':>8} {'top1':>6} {'top5':>6} predicted  name")
         for row in table:
@@ -134,6 +135,13 @@ def _print(record: Any, classes: dict[str, list[dict[str, Any]]]) -> None:
 def _scores(values: dict[str, float], prefix: str = "") -> str:
     top1, top5, loss = (values[prefix + name] for name in ("top1", "top5", "loss"))
     return f"{_percent(top1)} {_percent(top5)} {loss:7.4f}"
+
+
+def _difference(values: dict[str, float]) -> str:
+    """What leaving out the blacklist's images changes."""
+    top1, top5 = (100 * values[f"kept_{name}_difference"] for name in ("top1", "top5"))
+    kept, examples = values["kept_examples"], values["examples"]
+    return f"{kept:,} of {examples:,}: {top1:+.2f} top1, {top5:+.2f} top5"
 
 
 def _percent(value: float | None) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 
+from inception_jax.errors import UsageError
+
 TAKES_OVERRIDES = True
 
 
@@ -37,6 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Trains, evaluates and prints the scores."""
+    if args.profile < 0:
+        raise UsageError(f"--profile must be at least 0, got {args.profile}")
     from inception_jax import config as config_lib
     from inception_jax import startup
 

@@ -13,6 +13,7 @@ from inception_jax.data import memory, order, reading, transforms, views
 from inception_jax.data.colour import ORDERS
 from inception_jax.data.corrupt import CorruptImages, following
 from inception_jax.data.dataset import Dataset
+from inception_jax.data.decode import CorruptImage
 from inception_jax.data.distort import INTERPOLATIONS, distort
 from inception_jax.data.region import DECODERS, opencv
 
@@ -113,7 +114,7 @@ def train_iterator(
     corrupt = CorruptImages(data.max_corrupt)
 
     def open_at(step: int) -> Iterator[Batch]:
-        if whole_batches:
+        if whole_batches and _kept(dataset, data):
             return _open_batches(dataset, data, seed, shard, step)
         return _open_examples(dataset, data, seed, shard, step, corrupt)
 
@@ -171,8 +172,7 @@ def _open_examples(
     """Any split: example by example, over Grain's threads."""
     count, source = dataset.sizes["train"], dataset.source("train")
     share = data.batch_size // shard[1]
-    fits = memory.fits(dataset, "train")
-    kept: Any = memory.stored(dataset, "train", data.threads) if fits else ()
+    kept = _kept(dataset, data)
 
     def read(epoch: int, index: int) -> dict[str, Any]:
         item = None if kept else source.item(index)
@@ -195,6 +195,16 @@ def _open_examples(
 
     positions = reading.Function(example, step * share, _ENDLESS, f"{dataset.name} train examples")
     return iter(reading.read(positions, data.threads, 2 * share).batch(share))
+
+
+def _kept(dataset: Dataset, data: Any) -> Any:
+    """Images and labels in memory; () where they do not fit, or one cannot be read."""
+    if not memory.fits(dataset, "train"):
+        return ()
+    try:
+        return memory.stored(dataset, "train", data.threads)
+    except CorruptImage:  # one by one, each can be replaced
+        return ()
 
 
 def _plain(image: np.ndarray, uniforms: np.ndarray, data: Any) -> np.ndarray:

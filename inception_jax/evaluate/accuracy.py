@@ -49,13 +49,18 @@ class Scores:
     def summary(self) -> dict[str, float]:
         """Loss, top1 and top5 as fractions, and the number of examples.
 
-        With a blacklist, the same of the examples that are not on it, as `kept_loss` and so on.
+        With a blacklist, the same of the examples that are not on it, as `kept_loss` and so on,
+        and how much more that is than over all of them, as `kept_loss_difference`.
         """
         loss = float(self.loss.astype(np.float64).mean())
         values = {"loss": loss, "top1": self.top(1), "top5": self.top(5), "examples": len(self)}
         if self.excluded is None:
             return values
-        return values | {f"kept_{name}": value for name, value in self.kept().summary().items()}
+        kept = self.kept().summary()
+        more = {
+            f"{name}_difference": kept[name] - values[name] for name in ("loss", "top1", "top5")
+        }
+        return values | {f"kept_{name}": value for name, value in (kept | more).items()}
 
     def kept(self) -> Scores:
         """The scores of the examples that are not on the blacklist.

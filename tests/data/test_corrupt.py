@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -29,12 +30,20 @@ def folder(tmp_path):
     return tmp_path
 
 
-def opened(make_config, folder, **overrides):
+@pytest.fixture(params=["streamed", "memory"])
+def place(request):
+    """Images of any size, read one by one, and those of one size, which are kept decoded."""
+    return request.param
+
+
+def opened(make_config, folder, place="streamed", **overrides):
     config = make_config(
         data__name="folder", data__options__path=str(folder), data__batch_size=8,
         data__eval_batch_size=4, data__image_size=12, **overrides,
     )  # fmt: skip
-    return data.load(config.data), config
+    dataset = data.load(config.data)
+    shape = (12, 12, 3) if place == "memory" else None
+    return dataclasses.replace(dataset, image_shape=shape), config
 
 
 def shades(batches):
@@ -50,8 +59,8 @@ def files(dataset):
     return [dataset.source("train").item(i).where for i in range(24)]
 
 
-def test_the_next_good_image_of_the_order_takes_the_place(make_config, folder, caplog):
-    dataset, config = opened(make_config, folder)
+def test_the_next_good_image_of_the_order_takes_the_place(make_config, folder, caplog, place):
+    dataset, config = opened(make_config, folder, place)
     iterator = data.train_iterator(dataset, config)
     with caplog.at_level(logging.WARNING, LOGGER):
         found = shades(take(iterator, 3))
@@ -84,20 +93,20 @@ def test_skipping_is_the_same_after_a_resume_and_on_any_number_of_hosts(make_con
     np.testing.assert_array_equal(joined, [batch["image"] for batch in whole])
 
 
-def test_more_than_the_limit_ends_the_run(make_config, folder):
-    dataset, config = opened(make_config, folder, data__max_corrupt=2)
+def test_more_than_the_limit_ends_the_run(make_config, folder, place):
+    dataset, config = opened(make_config, folder, place, data__max_corrupt=2)
     with pytest.raises(UserError, match=r"3 training images .* more than data.max_corrupt 2"):
         take(data.train_iterator(dataset, config), 3)
 
 
-def test_none_may_be_allowed(make_config, folder):
-    dataset, config = opened(make_config, folder, data__max_corrupt=0)
+def test_none_may_be_allowed(make_config, folder, place):
+    dataset, config = opened(make_config, folder, place, data__max_corrupt=0)
     with pytest.raises(UserError, match=r"cannot read the image .*\.png"):
         take(data.train_iterator(dataset, config), 3)
 
 
-def test_in_evaluation_it_is_an_error(make_config, folder):
-    dataset, config = opened(make_config, folder)
+def test_in_evaluation_it_is_an_error(make_config, folder, place):
+    dataset, config = opened(make_config, folder, place)
     with pytest.raises(UserError, match=r"cannot read the image .*\.png"):
         list(data.eval_batches(dataset, config, "train"))
 

@@ -92,6 +92,8 @@ def test_the_blacklist_leaves_examples_out_of_the_kept_scores():
     assert summary["examples"] == 400
     assert summary["kept_examples"] == kept["examples"] == 266
     assert summary["kept_top1"] == kept["top1"]
+    for name in ("top1", "top5", "loss"):
+        assert summary[f"kept_{name}_difference"] == kept[name] - summary[name]
 
 
 def test_an_ensemble_is_the_mean_of_probabilities():
