@@ -8,7 +8,7 @@ from typing import Any
 
 from inception_jax import errors
 from inception_jax.evaluate.accuracy import Scores
-from inception_jax.train import distributed, metrics
+from inception_jax.train import metrics
 from inception_jax.train.checkpoint import Checkpoints
 from inception_jax.train.state import TrainState
 
@@ -53,7 +53,7 @@ class Best:
         A step that was saved before a kill is there already, with the same bits.
         """
         value = scores[self._split].summary()[self._metric]
-        if self._passes(step, value) and distributed.is_first():
+        if self._passes(step, value):
             self._checkpoints.save_once(step, state, {})
 
     def finish(self) -> None:

@@ -103,8 +103,9 @@ class Checkpoints:
 
     def save_once(self, step: int, state: TrainState, host: dict[str, Any]) -> None:
         """As `save`, unless the step's checkpoint is there already."""
-        if step not in self._open().all_steps():
-            self.save(step, state, host)
+        if distributed.is_first() and step in self._open().all_steps():
+            return
+        self.save(step, state, host)
 
     def _write(self, step: int, state: TrainState, host: dict[str, Any]) -> None:
         import orbax.checkpoint as ocp

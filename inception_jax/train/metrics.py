@@ -35,15 +35,26 @@ class MetricsFile:
         path: Path | None,
         step: int,
         also: Callable[[dict[str, Any]], None] = lambda record: None,
+        *,
+        evaluated: bool = True,
     ) -> None:
         """Open the file, keeping only the records up to `step`, the checkpoint's.
 
-        None is a process that writes nothing. `also` is given every record that is written.
+        Args:
+            path: of the file; None is a process that writes nothing.
+            step: of the checkpoint that the run goes on from.
+            also: is given every record that is written.
+            evaluated: whether the evaluation after that step is part of the checkpoint.
         """
         self._path, self._also = path, also
         if path is None:
             return
-        kept = [record for record in read(path) if record["step"] <= step]
+        kept = [
+            record
+            for record in read(path)
+            if record["step"] < step
+            or (record["step"] == step and (evaluated or record["split"] == "train"))
+        ]
         files.write_text(path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def write(self, record: dict[str, Any]) -> None:

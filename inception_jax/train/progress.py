@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
 
 _TERMINAL_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0
@@ -41,9 +42,10 @@ class Progress:
         now = time.monotonic()
         if self._first is None:  # the first step has compiled, so it says nothing about speed
             self._first = (step, now)
-        if not self._shown or (now < self._next and step < self._steps):
+        if step == self._steps:
+            self._next = 0.0  # the last is always said
+        if not self._due(now):
             return
-        self._next = now + (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS)
         parts = [f"step {step}/{self._steps}", f"epoch {epoch:.2f}"]
         parts += [f"loss {values['loss']:.3f}", f"top1 {100 * values['top1']:.1f} %"]
         if values.get("images_per_second"):
@@ -55,6 +57,23 @@ class Progress:
             left = (now - self._first[1]) / done * (self._steps - step)
             parts.append(f"{clock(left)} left")
         self._write("  ".join(parts))
+
+    def follow(self, batches: Iterable[Any], count: int, what: str) -> Iterator[Any]:
+        """The `count` batches of an evaluation, and the line says how far it is."""
+        begin = time.monotonic()
+        for done, batch in enumerate(batches, 1):
+            yield batch
+            now = time.monotonic()
+            if self._due(now) and done < count:
+                left = (now - begin) / done * (count - done)
+                self._write(f"{what}  batch {done}/{count}  {clock(left)} left")
+
+    def _due(self, now: float) -> bool:
+        """Whether the line may be written again."""
+        if not self._shown or now < self._next:
+            return False
+        self._next = now + (_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS)
+        return True
 
     def _write(self, line: str) -> None:
         if self._terminal:

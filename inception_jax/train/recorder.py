@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from inception_jax import errors
+from inception_jax.train.blame import NotFinite
 from inception_jax.train.metrics import MetricsFile
 from inception_jax.train.progress import Progress
 
@@ -29,9 +28,6 @@ class Recorder:
         progress: Progress,
         config: ConfigDict,
         *,
-        leaves: Sequence[str] = (),
-        order: Callable[[], Sequence[str]] = lambda: (),
-        last_good: Callable[[], str] = lambda: "none",
         state: dict[str, Any] | None = None,
         images_per_second_at_peak: float = 0.0,
     ) -> None:
@@ -41,23 +37,19 @@ class Recorder:
             file: receives the lines.
             progress: the line on the screen.
             config: resolved.
-            leaves: the parameters' paths in the order of the metric `leaf_finite`.
-            order: gives the same paths in the order of the forward pass; called on failure only.
-            last_good: says where the newest checkpoint is.
             state: of an earlier `state()`.
             images_per_second_at_peak: if nothing but matrix products took time, at the devices'
                 measured peak; 0 is unknown.
         """
         self._at_peak = images_per_second_at_peak
-        state = state or {"window": [], "seconds": 0.0, "timed": [0, 0.0]}
+        state = {"window": [], "seconds": 0.0, "timed": [0, 0.0]} | (state or {})
         self._file, self._progress, self._config = file, progress, config
-        self._leaves, self._order, self._last_good = leaves, order, last_good
         self._pending: deque[tuple[int, dict[str, jax.Array]]] = deque()
         self._window: list[dict[str, float]] = list(state["window"])
         self._start = time.monotonic() - state["seconds"]
         self._timed: list[float] = list(state["timed"])  # steps and their seconds
         self._mark: float | None = None
-        self.train_loss = float("nan")
+        self.train_loss: float = state.get("train_loss", float("nan"))
 
     @property
     def seconds(self) -> float:
@@ -81,13 +73,18 @@ class Recorder:
         Copies: it is written in the background, while later steps are taken.
         """
         window, timed = list(self._window), list(self._timed)
-        return {"window": window, "seconds": self.seconds, "timed": timed}
+        return {
+            "window": window,
+            "seconds": self.seconds,
+            "timed": timed,
+            "train_loss": self.train_loss,
+        }
 
     def push(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """Take the metrics of a step just dispatched; handle those of `LAG` steps ago.
 
         Raises:
-            NonFiniteLoss: one of the handled steps has diverged.
+            NotFinite: one of the handled steps has diverged.
         """
         self._pending.append((step, metrics))
         while len(self._pending) > LAG:
@@ -120,7 +117,8 @@ class Recorder:
         self._mark = now
         finite = fetched.pop("leaf_finite", np.ones(0, bool))
         values = {name: float(value) for name, value in fetched.items()}
-        self._check(step, values, finite)
+        if not (np.isfinite(values["loss"]) and finite.all()):
+            raise NotFinite(step, values["loss"], finite)
         self._window.append(values)
         if step % self._config.train.log_every_steps == 0 or step == self._config.derived.steps:
             self._flush(step)
@@ -144,27 +142,3 @@ class Recorder:
         self._file.write(self._line(step, "train") | means | times)
         self.train_loss = means["loss"]
         self._window = []
-
-    def _check(self, step: int, values: dict[str, float], finite: np.ndarray) -> None:
-        if np.isfinite(values["loss"]) and finite.all():
-            return
-        what = (
-            f"loss became {values['loss']}"
-            if not np.isfinite(values["loss"])
-            else "gradient is not finite"
-        )
-        raise errors.NonFiniteLoss(
-            f"{what} at step {step}{self._where(finite)}; last good checkpoint: "
-            f"{self._last_good()}; lower optim.learning_rate or set optim.clip_norm",
-            step,
-        )
-
-    def _where(self, finite: np.ndarray) -> str:
-        """Of the layers with a non-finite gradient, the one that the backward pass meets first."""
-        bad = {name for name, good in zip(self._leaves, finite, strict=False) if not good}
-        if not bad:
-            return ""
-        first = next((name for name in reversed(self._order()) if name in bad), min(bad))
-        if len(bad) == len(self._leaves):
-            return " (the gradient of every layer is not finite)"
-        return f" (first in the gradient of {first}; {len(bad)} of {len(self._leaves)} parameters)"

@@ -51,13 +51,10 @@ def run(
             raise
         step = error.step
         return distributed.from_first(lambda: _diverged(config, setting, step, started))
-    corrupt = distributed.total(len(trained.corrupt))
-    return distributed.from_first(lambda: _finish(config, setting, trained, corrupt, started))
+    return distributed.from_first(lambda: _finish(config, setting, trained, started))
 
 
-def _finish(
-    config: ConfigDict, setting: Setting, trained: Trained, corrupt: int, started: str
-) -> dict[str, Any]:
+def _finish(config: ConfigDict, setting: Setting, trained: Trained, started: str) -> dict[str, Any]:
     """Write what a finished run leaves behind, result.json last, and return its content."""
     workdir, scores = setting.workdir, trained.scores
     split = "test" if "test" in scores else next(iter(scores))
@@ -78,8 +75,8 @@ def _finish(
     }
     if trained.best:
         content["best"] = trained.best
-    if corrupt:
-        content["data"]["corrupt"] = {"images": corrupt, "first_process": trained.corrupt}
+    if trained.corrupt:
+        content["data"]["corrupt"] = {"images": len(trained.corrupt), "named": trained.corrupt}
     listed = blacklist.read(config.data.blacklist)
     if listed and shown.excluded is not None:
         content["data"]["blacklist"] = listed.about(int(shown.excluded.sum()), len(shown))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from inception_jax.train import distributed
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopping(Exception):
+    """A signal came between two batches of an evaluation; `signal` says which."""
+
+    def __init__(self, came: signal.Signals) -> None:
+        super().__init__(came.name)
+        self.signal = came
 
 
 class Stop:
@@ -29,6 +38,17 @@ class Stop:
             return None
         number = distributed.largest(self.signal or 0)
         return signal.Signals(number) if number else None
+
+    def watched(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The batches of an evaluation, as long as no signal has come to any process.
+
+        Raises:
+            Stopping: one came, on all processes after the same batch.
+        """
+        for number, batch in enumerate(batches, 1):
+            yield batch
+            if came := self.agreed(number):
+                raise Stopping(came)
 
 
 @contextmanager

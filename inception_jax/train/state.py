@@ -21,7 +21,8 @@ class TrainState(struct.PyTreeNode):
     """The whole state of a run but for the position in the data, which the iterator keeps.
 
     Attributes:
-        step: int32[], updates made so far.
+        step: int32[], updates made so far; -t once step t was not finite, after which nothing is
+            updated any more.
         params: trained parameters, float32.
         batch_stats: running means and variances of batch norm; {} for a network without.
         ema: averages {"params", "batch_stats"} of both, or None where they are off.

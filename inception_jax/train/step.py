@@ -30,18 +30,28 @@ def normalize(images: jax.Array) -> jax.Array:
     return images.astype(jnp.float32) / 127.5 - 1.0
 
 
-def ema_decay(limit: float, updates: jax.Array) -> jax.Array:
-    """TensorFlow's warm-up of an average: min(limit, (1 + t) / (10 + t)) at update t."""
+def seen(batch: Batch, config: ConfigDict) -> jax.Array:
+    """What the network sees of a training batch: f32[B, H, W, C] in [-1, 1], distorted."""
+    orders = ORDERS[config.data.colour]
+    return colour.distort(normalize(batch["image"]), batch.get("colour"), orders)
+
+
+def ema_decay(optim: ConfigDict, updates: jax.Array) -> jax.Array:
+    """Of the averages at update t, with TensorFlow's warm-up: min(limit, (1 + t) / (10 + t))."""
     t = updates.astype(jnp.float32)
-    return jnp.minimum(limit, (1.0 + t) / (10.0 + t))
+    limit = jnp.float32(optim.ema_decay)
+    return jnp.minimum(limit, (1.0 + t) / (10.0 + t)) if optim.ema_warmup else limit
 
 
-def average(state: TrainState, limit: float) -> TrainState:
+def average(state: TrainState, optim: ConfigDict) -> TrainState:
     """The state with its averages moved towards its parameters and batch statistics."""
     if state.ema is None:
         return state
-    share = 1.0 - ema_decay(limit, state.step)
-    return state.replace(ema=optax.incremental_update(state.variables, state.ema, share))
+    share = 1.0 - ema_decay(optim, state.step)
+    ema: Any = optax.incremental_update(state.variables, state.ema, share)
+    if not optim.ema_batch_stats:
+        ema = {**ema, "batch_stats": jax.tree.map(jnp.copy, state.batch_stats)}
+    return state.replace(ema=ema)
 
 
 def _loss(
@@ -55,7 +65,7 @@ def _loss(
     """Mean loss of a batch, with the new batch statistics and what is counted along."""
     outputs, updated = model.apply(
         {"params": params, "batch_stats": batch_stats},
-        colour.distort(normalize(batch["image"]), batch.get("colour"), ORDERS[config.data.colour]),
+        seen(batch, config),
         train=True,
         rngs={"dropout": key},
         mutable=["batch_stats"],
@@ -78,7 +88,7 @@ def _loss(
     return mean, (updated.get("batch_stats", {}), counted)
 
 
-def _micro_batches(batch: Batch, count: int, group: int, mesh: Mesh | None) -> Batch:
+def micro_batches(batch: Batch, count: int, group: int, mesh: Mesh | None) -> Batch:
     """[B, ...] as [count, B / count, ...]: every count-th run of `group` examples.
 
     So every device has its share of every micro-batch, and the examples that batch norm takes
@@ -121,7 +131,7 @@ def gradients(
 
     start = jax.tree.map(jnp.zeros_like, (state.params, state.batch_stats))
     group = config.model.bn_group or 1
-    parts = (jnp.arange(count), _micro_batches(batch, count, group, mesh))
+    parts = (jnp.arange(count), micro_batches(batch, count, group, mesh))
     total, metrics = jax.lax.scan(micro, start, parts)
     grads, stats = jax.tree.map(lambda leaf: leaf / count, total)
     return grads, stats, jax.tree.map(lambda values: values.mean(axis=0), metrics)
@@ -138,7 +148,11 @@ def update(
     learning_rate: jax.Array,
     config: ConfigDict,
 ) -> tuple[TrainState, Metrics]:
-    """The next state, from what `gradients` gives, and the metrics with the norms beside them."""
+    """The next state, from what `gradients` gives, and the metrics with the norms beside them.
+
+    A loss or gradient that is not finite changes nothing, nor does any step after it, so that the
+    host, which sees it some steps later, still has the state that led to it.
+    """
     grads, stats, metrics = learned
     optim = optimizer.create(config.optim, lambda _: learning_rate)
     updates, opt_state = optim.update(grads, state.opt_state, state.params)
@@ -151,10 +165,14 @@ def update(
         "learning_rate": learning_rate,
         "leaf_finite": jnp.isfinite(squares),
     }
-    state = state.replace(
-        step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state
+    after = average(
+        state.replace(step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state),
+        config.optim,
     )
-    return average(state, config.optim.ema_decay), metrics
+    good = metrics["leaf_finite"].all() & jnp.isfinite(metrics["loss"]) & (state.step >= 0)
+    kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), after, state)
+    stopped = jnp.minimum(state.step, -1 - state.step)
+    return kept.replace(step=jnp.where(good, after.step, stopped)), metrics
 
 
 def train_step(

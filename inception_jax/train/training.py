@@ -18,11 +18,13 @@ from inception_jax.evaluate.accuracy import Scores
 from inception_jax.train import distributed, loop, result, schedule, signals, state, step
 from inception_jax.train import mesh as meshes
 from inception_jax.train.best import Best
+from inception_jax.train.blame import Blame
 from inception_jax.train.checkpoint import Checkpoints
 from inception_jax.train.events import Events
 from inception_jax.train.metrics import MetricsFile
 from inception_jax.train.progress import Progress
 from inception_jax.train.recorder import Recorder
+from inception_jax.train.signals import Stop
 from inception_jax.train.trace import Trace
 
 _EVALUATED = ("validation", "test")
@@ -54,7 +56,7 @@ class Trained:
         scores: of it, by split.
         recorder: closed.
         best: for result.json; None where it is off.
-        corrupt: training images that could not be read, index -> what is wrong, on this process.
+        corrupt: training images that could not be read, index -> what is wrong, on any process.
     """
 
     state: state.TrainState
@@ -74,7 +76,6 @@ def train(setting: Setting, *, shown: bool, profile: int) -> Trained:
     """
     config, workdir = setting.config, setting.workdir
     first = distributed.is_first()
-    evaluate = _evaluator(setting)
     checkpoints = Checkpoints(
         workdir / result.CHECKPOINTS,
         keep=config.train.keep_checkpoints,
@@ -82,10 +83,11 @@ def train(setting: Setting, *, shown: bool, profile: int) -> Trained:
         every_seconds=config.train.checkpoint_every_seconds,
     )
     start, batches, noted = _start(setting, checkpoints)
-    done = int(start.step)
+    done, evaluated = int(start.step), noted.get("evaluated", True)
     events = Events(workdir / "events", done) if first and config.train.tensorboard else None
     also = {"also": events.write} if events else {}
-    metrics = MetricsFile(workdir / "metrics.jsonl" if first else None, done, **also)
+    file = workdir / "metrics.jsonl" if first else None
+    metrics = MetricsFile(file, done, evaluated=evaluated, **also)
     best = _best(setting, done)
     trace = Trace(workdir / "profile", done + 1, profile if first else 0)
     line = Progress(config.derived.steps, shown=shown and first)
@@ -93,28 +95,26 @@ def train(setting: Setting, *, shown: bool, profile: int) -> Trained:
         metrics,
         line,
         config,
-        leaves=state.leaf_names(start.params),
-        order=lambda: state.forward_order(setting.model, setting.shape),
-        last_good=checkpoints.last_good,
-        state=noted,
+        state=noted.get("recorder"),
         images_per_second_at_peak=_at_peak(setting),
+    )
+    running = loop.Loop(
+        start,
+        batches,
+        step.train_step(setting.model, config, setting.mesh),
+        schedule.rates(config.optim, config.derived),
+        _evaluator(setting, line),
+        config,
+        setting.mesh,
+        recorder=recorder,
+        checkpoints=checkpoints,
+        blame=Blame(setting.model, config, setting.shape, setting.mesh, checkpoints.last_good),
+        trace=trace,
+        best=best,
     )
     try:
         with signals.stop_on_signal() as stop:
-            final, scores = loop.fit(
-                start,
-                batches,
-                step.train_step(setting.model, config, setting.mesh),
-                schedule.rates(config.optim, config.derived),
-                evaluate,
-                config,
-                setting.mesh,
-                recorder=recorder,
-                checkpoints=checkpoints,
-                stop=stop,
-                trace=trace,
-                best=best,
-            )
+            running.run(stop, evaluated=evaluated)
         checkpoints.finish()
         if best:
             best.finish()
@@ -125,22 +125,23 @@ def train(setting: Setting, *, shown: bool, profile: int) -> Trained:
         if events:
             events.close()
     about = best.about() if best else None
-    return Trained(final, scores, recorder, about, batches.corrupt.found())
+    corrupt = distributed.union(batches.corrupt.found())
+    return Trained(running.state, running.scores, recorder, about, corrupt)
 
 
 def _start(
     setting: Setting, checkpoints: Checkpoints
-) -> tuple[state.TrainState, data.TrainIterator, dict[str, Any] | None]:
-    """State, data and the recorder's notes, from the newest checkpoint if there is one."""
+) -> tuple[state.TrainState, data.TrainIterator, dict[str, Any]]:
+    """State, data and what else a checkpoint keeps, from the newest one if there is any."""
     config, same = setting.config, meshes.replicated(setting.mesh)
     start = state.create(setting.model, config, setting.shape, sharding=same)
     batches = data.train_iterator(setting.dataset, config, shard=distributed.shard())
     found = checkpoints.restore(start)
     if found is None:
-        return start, batches, None
+        return start, batches, {}
     restored, host = found
     batches.set_state(host["data"])
-    return jax.device_put(restored, same), batches, host["recorder"]
+    return jax.device_put(restored, same), batches, host
 
 
 def _best(setting: Setting, done: int) -> Best | None:
@@ -166,9 +167,12 @@ def _at_peak(setting: Setting) -> float:
 
 
 def _evaluator(
-    setting: Setting,
-) -> Callable[[state.TrainState], dict[str, Scores]]:
-    """Scores of every split that is not for training, and those of the averages beside them."""
+    setting: Setting, line: Progress
+) -> Callable[[state.TrainState, Stop], dict[str, Scores]]:
+    """Scores of every split that is not for training, and those of the averages beside them.
+
+    What it returns raises Stopping between two batches, once a signal has come.
+    """
     dataset, config, mesh = setting.dataset, setting.config, setting.mesh
     step_function = step.eval_step(setting.model, mesh)
     splits = [split for split in _EVALUATED if dataset.sizes.get(split)]
@@ -178,13 +182,18 @@ def _evaluator(
             "data.validation_fraction to cut one from the training split"
         )
 
-    def evaluate(current: state.TrainState) -> dict[str, Scores]:
-        scores: dict[str, Scores] = {}
+    def scores_of(name: str, split: str, values: Any, stop: Stop) -> Scores:
+        batches = data.eval_batches(dataset, config, split, shard=distributed.shard())
+        count = -(-dataset.sizes[split] // config.data.eval_batch_size)
+        followed = line.follow(stop.watched(batches), count, f"evaluating {name}")
+        return accuracy.evaluate(step_function, values, followed, mesh)
+
+    def evaluate(current: state.TrainState, stop: Stop) -> dict[str, Scores]:
         kinds = {"": current.variables} | ({"_ema": current.ema} if current.ema else {})
-        for split in splits:
-            for suffix, values in kinds.items():
-                batches = data.eval_batches(dataset, config, split, shard=distributed.shard())
-                scores[split + suffix] = accuracy.evaluate(step_function, values, batches, mesh)
-        return scores
+        return {
+            split + suffix: scores_of(split + suffix, split, values, stop)
+            for split in splits
+            for suffix, values in kinds.items()
+        }
 
     return evaluate

@@ -52,3 +52,21 @@ def test_hidden_writes_nothing():
     stream = io.StringIO()
     progress.Progress(1, shown=False, stream=stream).update(1, 1.0, loss=1.0, top1=0.0)
     assert stream.getvalue() == ""
+
+
+def test_an_evaluation_says_how_far_it_is(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    line = progress.Progress(41, stream=stream)
+    seen = []
+    for batch in line.follow("abcdefgh", 8, "evaluating test"):
+        seen.append(batch)
+        now[0] += 6.0
+    assert "".join(seen) == "abcdefgh"
+    assert stream.getvalue().splitlines() == [
+        "evaluating test  batch 1/8  0:42 left",
+        "evaluating test  batch 3/8  0:30 left",
+        "evaluating test  batch 5/8  0:18 left",
+        "evaluating test  batch 7/8  0:06 left",
+    ]

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -140,3 +141,36 @@ def test_a_folder_that_became_read_only_is_one_line(unbroken, tmp_path, environm
     assert before == {file: file.read_bytes() for file in workdir.rglob("*") if file.is_file()}
     subprocess.run(command(workdir), env=environment, check=True)
     assert_same_end(workdir, unbroken)
+
+
+#: On a disk of its own (a tmpfs in a mount namespace of its own, gone with it), of $1 KiB at $2:
+#: the command until the disk is full, then with more room. What it said goes to the file $3.
+FULL_DISK = """
+mount -t tmpfs -o size=$1k none "$2" || exit 99
+"${@:4}" 2>"$3"; code=$?
+ls "$2/run/checkpoints" >"$3.checkpoints"
+mount -o remount,size=1g "$2" && "${@:4}" && cp -r "$2/run" "$3.run" && exit $code
+"""
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare of util-linux")
+def test_a_full_disk_is_one_line_and_the_run_goes_on_with_more_room(
+    unbroken, tmp_path, environment
+):
+    disk, said = tmp_path / "disk", tmp_path / "said"
+    disk.mkdir()
+    whole = 2 * (unbroken / "variables.msgpack").stat().st_size  # and as much of the optimizer
+    namespace = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
+    script = ["bash", "-c", FULL_DISK, "bash", str(3 * whole // 2048), str(disk), str(said)]
+    done = subprocess.run(
+        [*namespace, *script, *command(disk / "run")], env=environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    if not said.exists():
+        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 1, (done.stderr, said.read_text())
+    message = r"inception-jax: cannot write a checkpoint to \S+: No space left on device.*intact\n"
+    assert re.fullmatch(message, said.read_text())
+    assert Path(f"{said}.checkpoints").read_text().split()[:1] == ["3"]
+    assert not list(disk.iterdir())  # it was the namespace's alone
+    assert_same_end(Path(f"{said}.run"), unbroken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from standin import Network, Outputs
 import inception_jax
 from inception_jax import config as configs
 from inception_jax import errors, train
+from inception_jax.evaluate import accuracy
 from inception_jax.train import checkpoint, metrics, runner, state
 
 RECIPE = {
@@ -183,6 +185,38 @@ def test_sigterm_saves_and_says_so(unbroken, tmp_path, monkeypatch):
     assert result["params_sha256"] == unbroken[1]["params_sha256"]
 
 
+@pytest.mark.parametrize("at", [2, 7])  # batches of the first evaluation, and of the last
+def test_sigterm_in_an_evaluation_stops_it_and_it_is_made_again(
+    unbroken, tmp_path, monkeypatch, at
+):
+    """Each is of five batches for the parameters and five for their averages."""
+    seen = []
+    real = accuracy._unmasked
+
+    def unmasked(result):
+        seen.append(result)
+        if len(seen) == 10 * (at // 5) + 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(result)
+
+    step = (20, 40)[at // 5]
+    with monkeypatch.context() as patch:
+        patch.setattr(accuracy, "_unmasked", unmasked)
+        with pytest.raises(errors.Interrupted, match=rf"SIGTERM after step {step} of 40"):
+            train.run(make_config(), tmp_path, progress=False)
+    assert len(seen) == 10 * (at // 5) + 2  # no batch more
+    assert (tmp_path / "checkpoints" / str(step)).is_dir()
+    assert [r["step"] for r in untimed(tmp_path) if r["split"] != "train"] == [20] * (at // 5 * 2)
+    with monkeypatch.context() as patch:  # and once more, before anything is scored
+        patch.setattr(accuracy, "_unmasked", lambda result: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(errors.Interrupted, match=rf"after step {step} of 40"):
+            train.run(make_config(), tmp_path, progress=False)
+    result = train.run(make_config(), tmp_path, progress=False)
+    assert result["params_sha256"] == unbroken[1]["params_sha256"]
+    assert result["metrics"]["train_loss"] == unbroken[1]["metrics"]["train_loss"]
+    assert untimed(tmp_path) == untimed(unbroken[0])
+
+
 def test_a_finished_run_is_not_run_again(unbroken, monkeypatch):
     monkeypatch.setattr(runner.data, "load", None)
     assert train.run(make_config(), unbroken[0], progress=False) == unbroken[1]
@@ -231,8 +265,10 @@ def test_an_unfinished_folder_has_no_variables(tmp_path):
 
 def test_a_diverging_run_stops_without_a_result(tmp_path):
     wild = make_config(optim__name="sgd", optim__learning_rate=1e30, optim__warmup_epochs=0.0)
-    with pytest.raises(errors.NonFiniteLoss, match=r"at step \d+.*last good checkpoint: none"):
+    with pytest.raises(errors.NonFiniteLoss) as caught:
         train.run(wild, tmp_path, progress=False)
+    message = r"loss became \w+ at step \d+, first in the output of \w+ as .*checkpoint: none; .*"
+    assert re.fullmatch(message, str(caught.value))
     assert not (tmp_path / "result.json").exists()
 
 
@@ -255,7 +291,7 @@ class Overflowing(nn.Module):
 
 def test_a_gradient_that_is_not_finite_names_its_step_and_layer(tmp_path, monkeypatch):
     monkeypatch.setattr(runner.models, "from_config", lambda config, classes: Overflowing())
-    message = r"gradient is not finite at step 1 \(first in .* of early/\w+; 2 of 4 parameters\)"
+    message = r"gradient is not finite at step 1, first in that of early as .*\(2 of 4 parameters"
     with pytest.raises(errors.NonFiniteLoss, match=message):
         train.run(make_config(), tmp_path, progress=False)
 

@@ -246,8 +246,37 @@ def test_averages_follow_tensorflows_warm_up():
         close(jax.device_get(current.ema), wanted, 1e-5)
 
 
-def test_the_averages_decay_is_limited():
-    assert step.ema_decay(0.999, jnp.int32(100_000)) == jnp.float32(0.999)
+def test_the_averages_decay_is_limited_and_may_begin_there():
+    limited = config(optim__ema_decay=0.999).optim
+    assert step.ema_decay(limited, jnp.int32(100_000)) == jnp.float32(0.999)
+    assert step.ema_decay(limited, jnp.int32(1)) == jnp.float32(2 / 11)
+    cold = config(optim__ema_decay=0.999, optim__ema_warmup=False).optim
+    assert step.ema_decay(cold, jnp.int32(1)) == jnp.float32(0.999)
+
+
+def test_averages_may_leave_out_the_batch_statistics():
+    both, _ = train(2, optim__ema_decay=0.9)
+    one, _ = train(2, optim__ema_decay=0.9, optim__ema_batch_stats=False)
+    close(one.ema["params"], both.ema["params"], 1e-6)
+    assert state.digest(one.ema["batch_stats"]) == state.digest(one.batch_stats)
+    assert state.digest(both.ema["batch_stats"]) != state.digest(both.batch_stats)
+
+
+def test_nothing_is_updated_from_a_step_on_that_is_not_finite():
+    """The host sees it some steps later, and then needs the state that led to it."""
+    start, function, mesh = setup(optim__ema_decay=0.9)
+    current, _ = function(start, meshes.put(batch(seed=0), mesh))
+    before = jax.device_get(current)
+    broken = batch(seed=1)
+    broken["image"] = np.full(broken["image"].shape, np.nan, np.float32)
+    current, metrics = function(current, meshes.put(broken, mesh))
+    assert not np.isfinite(metrics["loss"])
+    for seed in (2, 3):
+        current, metrics = function(current, meshes.put(batch(seed=seed), mesh))
+        assert np.isfinite(metrics["loss"])
+    after = jax.device_get(current)
+    assert int(after.step) == -2  # it was the second
+    assert state.digest(after.replace(step=before.step)) == state.digest(before)
 
 
 def test_training_lowers_the_loss():
