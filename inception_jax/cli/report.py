@@ -18,7 +18,7 @@ from inception_jax import errors
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", metavar="DIR", type=Path, nargs="?", help="the study's folder")
+    parser.add_argument("folder", metavar="DIR", nargs="?", help="the study's folder, or its URL")
     parser.add_argument(
         "--index", metavar="RUNS", type=Path, help="all studies in a folder, and all claims"
     )
@@ -39,17 +39,18 @@ def run(args: argparse.Namespace) -> None:
         raise errors.UsageError("which study? give its folder, or --index RUNS for all of them")
 
 
-def _one(root: Path, folder: Path | None) -> None:
+def _one(place: str, folder: Path | None) -> None:
     from rich.console import Console
 
-    from inception_jax.study import index, publish, report, terminal
+    from inception_jax.study import index, publish, report, sync, terminal
 
+    root = sync.for_reading(place)
     made, console, page = report.make(root), Console(), None
     kept = ""
     if folder is not None:
-        _, kept = publish.study(made, publish.folder_name(root), folder)
+        _, kept = publish.study(made, publish.folder_name(Path(place)), folder)
         index.publish(folder)
-        page = folder / publish.folder_name(root) / publish.PAGE
+        page = folder / publish.folder_name(Path(place)) / publish.PAGE
     terminal.show(made.summary, console)
     if kept:
         console.print(kept, style="yellow", highlight=False, markup=False)

@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--status", action="store_true", help="how far it is, from any shell; NAME may be all"
     )
     parser.add_argument("--list", action="store_true", help="name the studies and their claims")
-    parser.add_argument("--workdir", help="the study's folder (default runs/NAME...)")
+    parser.add_argument("--workdir", help="the study's folder, or its URL (default runs/NAME...)")
     parser.add_argument("--data", help="another data set than the study's own")
     parser.add_argument("--seeds", type=int, help="another number of seeds than the study's own")
     parser.add_argument(

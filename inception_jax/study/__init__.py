@@ -8,9 +8,13 @@ study.run("factorization", workdir="runs/factorization")
 
 from __future__ import annotations
 
-from inception_jax.study.definition import Arm, CostClaim, Question, Study, load, names
-from inception_jax.study.runner import run
-from inception_jax.study.stats import Comparison, compare
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inception_jax.study.definition import Arm, CostClaim, Question, Study, load, names
+    from inception_jax.study.runner import run
+    from inception_jax.study.stats import Comparison, compare
 
 __all__ = [
     "Arm",
@@ -23,3 +27,17 @@ __all__ = [
     "names",
     "run",
 ]
+
+# A trial is a process that imports a module of this package: it is not to wait for the rest.
+_MODULES = {"run": "runner", "compare": "stats", "Comparison": "stats"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'definition')}")
+        return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

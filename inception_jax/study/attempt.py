@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
 from inception_jax import errors
-from inception_jax.study import child, store
+from inception_jax.study import child, store, sync
 from inception_jax.study.child import Exit, Work
 from inception_jax.study.launch import Event, Job
 from inception_jax.study.needs import Needs
@@ -130,7 +130,8 @@ class Pool(abc.ABC, Generic[H]):
 
     def _work(self, job: Job) -> Work:
         return Work(
-            folder=str(job.folder.absolute()),
+            folder=sync.trial_path(job) if job.url else str(job.folder.absolute()),
+            url=job.url,
             command=self._command,
             time_limit=self._time_limit,
             memory=self.needs.memory,
@@ -147,6 +148,8 @@ class Pool(abc.ABC, Generic[H]):
                 room = max(0, self.room(len(running)))
                 batch = [waiting.popleft() for _ in range(min(room, len(waiting)))]
                 if batch:
+                    for attempt in batch:
+                        sync.offer(attempt.job)
                     handles = self.start(batch, [self._work(attempt.job) for attempt in batch])
                     running += map(_Running, batch, handles)
                 running = [trial for trial in running if not self._follow(trial, waiting, report)]
@@ -181,9 +184,11 @@ def settle(attempt: Attempt, ended: Exit) -> tuple[Event, Attempt | None]:
     reason = outcome(job, ended)
     if not reason:
         (job.folder / store.FAILURE_FILE).unlink(missing_ok=True)
+        sync.note(job)
         return Event(job, "done", seconds=ended.seconds), None
     with contextlib.suppress(OSError):  # a full disk keeps the note, not the driver
         note_failure(job, reason, attempt.number)
+        sync.note(job)
     interrupted = ended.lost or ended.code in _STOPPED
     again = None
     if interrupted and attempt.interruptions < INTERRUPTIONS:
@@ -195,11 +200,15 @@ def settle(attempt: Attempt, ended: Exit) -> tuple[Event, Attempt | None]:
 
 def outcome(job: Job, ended: Exit) -> str:
     """Why an attempt failed; "" if it left a valid result."""
-    if ended.result:
+    if job.url:
+        lost = sync.collect(job)
+        if lost:
+            return ended.reason or lost
+    elif ended.result:
         _await(job.folder / store.RESULT_FILE)
     config = store.read_json(job.folder / store.CONFIG_FILE)
     trial = store.read_trial(job.folder, job.arm, job.seed, config)
-    if trial.state == "done":
+    if trial.state == "done" and not (job.url and ended.reason):
         return ""
     return _reason(ended, job.folder / "log.txt") or (
         trial.reason if trial.state not in ("missing", "failed") else _no_result()

@@ -22,7 +22,8 @@ from typing import IO
 
 import psutil
 
-from inception_jax.study import machine, store
+from inception_jax import errors
+from inception_jax.study import machine, remote, store, sync
 from inception_jax.study.machine import Slot
 
 POLL_SECONDS = 0.05
@@ -35,7 +36,8 @@ class Work:
     """What a worker on any machine has to know to run one attempt; plain data.
 
     Attributes:
-        folder: the trial's, on the worker's machine.
+        folder: the trial's; on every machine, or within the mirror of `url`.
+        url: of the study's folder where it is in a store; "" is a disk that all machines share.
         command: the trial's command line, to which the folder is appended; () is this package's.
         prepare: whether only the data is to be made ready.
         time_limit: seconds after which the attempt is ended; None is no limit.
@@ -44,11 +46,17 @@ class Work:
     """
 
     folder: str
+    url: str = ""
     command: tuple[str, ...] = ()
     prepare: bool = False
     time_limit: float | None = None
     memory: float = 0.0
     processes: int = 1
+
+    @property
+    def place(self) -> Path:
+        """The trial's folder on this machine."""
+        return remote.mirror(self.url) / self.folder if self.url else Path(self.folder)
 
     def to_json(self) -> str:
         """As text, for a worker elsewhere."""
@@ -118,11 +126,17 @@ class Child:
         self._logs: list[IO[bytes]] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         self._reason = ""
+        self._folder = work.place
+        self._copier: sync.Copier | None = None
         if work.processes > 1 and not coordinator:
             coordinator = f"127.0.0.1:{free_port()}"
         try:
+            if work.url:
+                self._copier = sync.open_trial(work.url, work.folder, first=not first)
             for rank, share in enumerate(shares, first):
                 self._start(rank, share, coordinator)
+        except errors.UserError as error:
+            self._reason = str(error)
         except OSError as error:  # as on a full disk: this attempt's failure, not the driver's
             self._reason = f"cannot start it: {error.strerror or error}"
         except BaseException:
@@ -136,7 +150,7 @@ class Child:
 
     def _start(self, rank: int, share: Slot, coordinator: str) -> None:
         work = self._work
-        folder = Path(work.folder)
+        folder = self._folder
         environment = machine.environment(share, os.environ)
         environment["INCEPTION_JAX_DRIVER"] = str(os.getpid())
         if work.processes > 1:
@@ -165,7 +179,10 @@ class Child:
             if not self._reason:
                 return None
         self._kill()
-        result = (Path(self._work.folder) / store.RESULT_FILE).exists()
+        if self._copier:
+            self._reason = self._copier.finish() or self._reason
+            self._copier = None
+        result = (self._folder / store.RESULT_FILE).exists()
         seconds = time.monotonic() - self._begun
         if self._reason:
             return Exit(None, self._reason, result=result, seconds=seconds)
@@ -204,6 +221,9 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
         self._kill()
+        if self._copier:
+            self._copier.finish()
+            self._copier = None
 
     def _kill(self) -> None:
         self._send(signal.SIGKILL)  # also what a trial that has ended left running

@@ -28,11 +28,13 @@ class Job:
         arm: name of its arm.
         seed: its seed.
         folder: where its `config.json` lies and its `result.json` will.
+        url: of the study's folder, where `folder` only mirrors it.
     """
 
     arm: str
     seed: int
     folder: Path
+    url: str = ""
 
     def __str__(self) -> str:
         return f"{self.arm} seed {self.seed}"

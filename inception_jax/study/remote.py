@@ -11,17 +11,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from inception_jax import errors
+from inception_jax.study.store import CONFIG_FILE, RESULT_FILE
 
-RESULT_FILE, CONFIG_FILE = "result.json", "config.json"
-SEND_SECONDS = 60.0  # between two copies of a trial that runs
 # What a trial's folder holds for reports; its checkpoints and parameters are fetched by workers.
 _LIGHT = (CONFIG_FILE, RESULT_FILE, "failure.json", "metrics.jsonl", "log.txt", "predictions.npz")
-_CHECKPOINTS = "checkpoints"
 
 
 def is_url(workdir: str | Path) -> bool:
@@ -35,20 +33,6 @@ def mirror(url: str) -> Path:
 
     name = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
     return storage.cache_folder("").parent / "studies" / name
-
-
-def for_reading(workdir: str | Path) -> Path:
-    """The folder itself, or a fresh mirror of what is behind a URL.
-
-    Raises:
-        UserError: nothing can be read there.
-    """
-    if not is_url(workdir):
-        return Path(workdir)
-    study = Remote(str(workdir))
-    root = mirror(str(workdir))
-    study.pull(root)
-    return root
 
 
 class Remote:
@@ -106,9 +90,7 @@ class Remote:
         if not self._files.exists(str(path)):
             return
         number = 1
-        while self._files.exists(
-            target := str(path.with_name(f".{path.name}.aside-{number}"))
-        ):
+        while self._files.exists(target := str(path.with_name(f".{path.name}.aside-{number}"))):
             number += 1
         self._files.mv(str(path), target, recursive=True)
 
@@ -124,38 +106,41 @@ class Remote:
         except FileNotFoundError:
             return {}
         # a name that leaves the folder, as a hostile store may list it, is no name
-        names = {path[len(base) :].lstrip("/"): entry["size"] for path, entry in found.items()}
+        names = {
+            path[len(base) + 1 :]: entry["size"]
+            for path, entry in found.items()
+            if path.startswith(f"{base}/")
+        }
         return {name: size for name, size in names.items() if _inside(name)}
 
     def pull(self, root: Path) -> None:
-        """Fetches what reports need: descriptions and light files, not parameters.
+        """Brings a mirror up to date in what reports need: not with parameters, nor reports.
 
         Raises:
             UserError: the store cannot be read.
         """
-        with _explained(self.url):
-            for name, size in self.sizes().items():
-                path = PurePosixPath(name)
-                wanted = path.name in _LIGHT if len(path.parts) == 4 else len(path.parts) == 1
-                if path.parts[0] == "search":
-                    wanted = path.name in _LIGHT or len(path.parts) == 2
-                if wanted and not path.name.startswith("."):
-                    self._fetch(name, root / name, size)
+        with explained(self.url):
+            names = [name for name in self.sizes() if _light(PurePosixPath(name))]
+            for name in names:
+                self._fetch(name, root / name)
+            # what has no result there has none: it was removed, or never arrived
+            for path in root.glob(f"**/trials/*/*/{RESULT_FILE}"):
+                if path.relative_to(root).as_posix() not in names:
+                    path.unlink()
 
-    def push(self, root: Path, names: Iterable[str]) -> None:
-        """Sends files of the study's own folder.
+    def push(self, root: Path) -> None:
+        """Sends everything that is not a trial's: descriptions, costs, reports.
 
         Raises:
             UserError: the store cannot be written.
         """
-        with _explained(self.url):
-            for name in names:
-                if (root / name).is_file():
-                    self.write(name, (root / name).read_bytes())
+        with explained(self.url):
+            for path in sorted(path for path in root.rglob("*") if path.is_file()):
+                name = path.relative_to(root)
+                if "trials" not in name.parts and not any(p.startswith(".") for p in name.parts):
+                    self.write(name.as_posix(), path.read_bytes())
 
-    def _fetch(self, name: str, target: Path, size: int) -> None:
-        if target.is_file() and target.stat().st_size == size and target.name != RESULT_FILE:
-            return
+    def _fetch(self, name: str, target: Path) -> None:
         content = self.read(name)
         if content is None:
             return
@@ -165,91 +150,29 @@ class Remote:
         temporary.replace(target)
 
     def fetch(self, root: Path, trial: str) -> None:
-        """Fetches everything of a trial."""
+        """Fetches everything of a trial that this machine lacks."""
         for name, size in self.sizes(trial).items():
-            if not PurePosixPath(name).name.startswith("."):
-                self._fetch(f"{trial}/{name}", root / trial / name, size)
+            target = root / trial / name
+            same = target.is_file() and target.stat().st_size == size
+            # text may change and keep its size; arrays have digests that are checked
+            if not (same and target.suffix not in (".json", ".jsonl", ".txt")):
+                self._fetch(f"{trial}/{name}", target)
 
     def fetch_light(self, root: Path, trial: str) -> None:
-        """Fetches of a trial what reports need; of a result, everything else came before it."""
-        for name in reversed(_LIGHT):  # the log and metrics first
-            content = self.read(f"{trial}/{name}")
-            if content is not None:
-                target = root / trial / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                temporary = target.with_name(f".{target.name}.fetched-{threading.get_ident()}")
-                temporary.write_bytes(content)
-                temporary.replace(target)
-
-    def send(self, root: Path, trial: str, sent: dict[str, tuple[int, int]]) -> None:
-        """Sends what is new in a trial's folder, its result last.
-
-        Args:
-            root: the study's mirror.
-            trial: path of the trial from there.
-            sent: (bytes, time of change) of what was sent before; brought up to date.
-        """
-        folder = root / trial
-        files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-        names = sorted(
-            str(path.relative_to(folder).as_posix()) for path in files if _complete(path, folder)
-        )
-        for name in sorted(names, key=lambda name: name == RESULT_FILE):
-            try:
-                stat = (folder / name).stat()
-                key = (stat.st_size, stat.st_mtime_ns)
-                if sent.get(name) == key:
-                    continue
-                content = (folder / name).read_bytes()
-            except FileNotFoundError:  # an old checkpoint, just removed
-                continue
-            self.write(f"{trial}/{name}", content)
-            sent[name] = key
-        self._drop_old_checkpoints(folder, trial, sent)
-
-    def _drop_old_checkpoints(
-        self, folder: Path, trial: str, sent: dict[str, tuple[int, int]]
-    ) -> None:
-        held = {name.split("/")[1] for name in sent if name.startswith(f"{_CHECKPOINTS}/")}
-        for step in held:
-            if not (folder / _CHECKPOINTS / step).exists():
-                self.remove(f"{trial}/{_CHECKPOINTS}/{step}")
-                for name in [name for name in sent if name.startswith(f"{_CHECKPOINTS}/{step}/")]:
-                    del sent[name]
+        """Fetches of a trial what reports need."""
+        for name in _LIGHT:
+            self._fetch(f"{trial}/{name}", root / trial / name)
 
 
-class Copier:
-    """Sends a trial's folder now and then while it runs, from a thread of its own."""
-
-    def __init__(self, remote: Remote, root: Path, trial: str) -> None:
-        self._remote, self._root, self._trial = remote, root, trial
-        self._sent: dict[str, tuple[int, int]] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._over.wait(SEND_SECONDS):
-            with contextlib.suppress(Exception):  # the last copy says what is wrong
-                self._remote.send(self._root, self._trial, self._sent)
-
-    def finish(self) -> str:
-        """Sends the rest; "" or what went wrong."""
-        self._over.set()
-        self._thread.join()
-        try:
-            self._remote.send(self._root, self._trial, self._sent)
-        except Exception as error:  # whatever a store raises
-            return f"cannot send it to {self._remote.url}: {_line(error)}"
-        return ""
-
-
-def _complete(path: Path, folder: Path) -> bool:
-    """Whether a file is one to send: no file of the moment, no checkpoint that is being written."""
-    parts = path.relative_to(folder).parts
-    if any(part.startswith(".") for part in parts):
+def _light(path: PurePosixPath) -> bool:
+    """Whether a file of a study is one that reports read."""
+    if path.parts[0] == "search":  # a study of its own, with the same layout
+        path = PurePosixPath(*path.parts[1:])
+    if path.name.startswith("."):
         return False
-    return parts[0] != _CHECKPOINTS or (len(parts) > 2 and parts[1].isdecimal())
+    if len(path.parts) == 1:
+        return path.suffix == ".json"
+    return len(path.parts) == 4 and path.parts[0] == "trials" and path.name in _LIGHT
 
 
 def _inside(name: str) -> bool:
@@ -261,15 +184,17 @@ def _protocols(files: Any) -> tuple[str, ...]:
     return (files.protocol,) if isinstance(files.protocol, str) else tuple(files.protocol)
 
 
-def _line(error: BaseException) -> str:
+def line(error: BaseException) -> str:
+    """The first line of what an error says."""
     return (str(error) or type(error).__name__).splitlines()[0][:300]
 
 
 @contextlib.contextmanager
-def _explained(url: str):  # noqa: ANN202
+def explained(url: str) -> Iterator[None]:
+    """Within, whatever a store raises is a UserError of one line."""
     try:
         yield
     except errors.UserError:
         raise
     except Exception as error:  # every store has errors of its own
-        raise errors.UserError(f"cannot use {url}: {_line(error)}") from error
+        raise errors.UserError(f"cannot use {url}: {line(error)}") from error

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from inception_jax import errors
-from inception_jax.study import costs, definition, launch, lock, search, store
+from inception_jax.study import costs, definition, launch, lock, remote, search, store
 from inception_jax.study import early as early_lib
 from inception_jax.study import needs as needs_lib
 from inception_jax.study.board import Board
@@ -62,7 +62,8 @@ def run(
 
     Args:
         name: of the study.
-        workdir: the study's folder; `default_workdir` where it is None.
+        workdir: the study's folder, or its URL as s3://bucket/folder; `default_workdir` where it
+            is None.
         data: another data set than the study's own.
         seeds: another number of seeds than the study's own.
         scale: "smoke", "default" or "paper".
@@ -95,7 +96,7 @@ def run(
     study = study if early else dataclasses.replace(study, early=None)
     if seeds is not None:
         study = study.with_seeds(seeds)
-    root = Path(workdir) if workdir is not None else default_workdir(study.name, data, scale)
+    root = workdir if workdir is not None else default_workdir(study.name, data, scale)
     options = {"workdir": workdir, "data": data, "seeds": seeds}
     options |= {"scale": scale if scale != "default" else None, "jobs": jobs}
     options |= {"launcher": launcher if launcher != "local" else None}
@@ -124,7 +125,7 @@ def command(name: str, options: dict[str, Any]) -> str:
 
 def run_study(
     study: Study,
-    root: Path,
+    root: str | Path,
     launcher: Launcher,
     console: Console,
     again: str = "",
@@ -134,28 +135,37 @@ def run_study(
 
     Args:
         study: any study, also one without a file in `experiments/`.
-        root: its folder.
+        root: its folder, or the URL of one in a store that fsspec reaches.
         launcher: runs the trials.
         console: where to print.
         again: the command that goes on with the study, for messages.
         count: counts the arms' costs.
     """
     again = again or f"inception-jax study {study.name} --workdir {root}"
-    with lock.hold(root), contextlib.closing(launcher):
+    url = str(root).rstrip("/") if remote.is_url(root) else ""
+    there = remote.Remote(url) if url else None
+    root = remote.mirror(url) if url else Path(root)
+    with lock.hold(root, there), contextlib.closing(launcher):
+        if there:
+            there.pull(root)
         asked, study = study.seeds, store.register(root, study)
         if study.seeds > asked:
             console.print(
                 f"{root} holds results of {study.seeds} seeds; going on with {study.seeds}",
                 highlight=False,
             )
-        tuned = _tuned(root, study, launcher, console, again)
-        missing, done = _jobs(root, tuned, console)
+        if there:
+            there.push(root)
+        tuned = _tuned(root, study, launcher, console, again, url)
+        missing, done = _jobs(root, tuned, console, url)
         waiting = early_lib.still_needed(root, tuned, missing)
         failed = _launch(root, tuned, waiting, done, launcher, console, again) if waiting else []
         if done and not waiting:
             console.print(f"all {len(done)} trials are there already", highlight=False)
         count(root, study)
         page = _finish(root, console)
+        if there:
+            there.push(root)
     if failed:
         reasons = "; ".join(f"{event.job}: {event.reason}" for event in failed[:3])
         raise TrialsFailed(
@@ -166,7 +176,9 @@ def run_study(
     return page
 
 
-def _tuned(root: Path, study: Study, launcher: Launcher, console: Console, again: str) -> Study:
+def _tuned(
+    root: Path, study: Study, launcher: Launcher, console: Console, again: str, url: str
+) -> Study:
     """The study with what its search chose, which runs first where it has not been made."""
     if study.search is None:
         return study
@@ -175,14 +187,14 @@ def _tuned(root: Path, study: Study, launcher: Launcher, console: Console, again
         console.print(f"search of {study.search.key} on the validation split", highlight=False)
         folder = root / search.FOLDER
         phase = store.register(folder, search.phase(study))
-        waiting, done = _jobs(folder, phase, console)
+        waiting, done = _jobs(folder, phase, console, url)
         if waiting:
             _launch(folder, phase, waiting, done, launcher, console, again)
         choice = search.choose(root, study)
     return search.apply(study, choice)
 
 
-def _jobs(root: Path, study: Study, console: Console) -> tuple[list[Job], list[Job]]:
+def _jobs(root: Path, study: Study, console: Console, url: str = "") -> tuple[list[Job], list[Job]]:
     """What is to run, seed by seed so that pairs complete early, and what is done."""
     configs = store.arm_configs(study)
     waiting: list[Job] = []
@@ -190,7 +202,7 @@ def _jobs(root: Path, study: Study, console: Console) -> tuple[list[Job], list[J
     for seed in range(study.seeds):
         for arm, config in configs.items():
             folder, trial = store.prepare(root, config, arm, seed)
-            (done if trial.state == "done" else waiting).append(Job(arm, seed, folder))
+            (done if trial.state == "done" else waiting).append(Job(arm, seed, folder, url))
             if trial.state in ("broken", "foreign"):
                 console.print(
                     f"{arm} seed {seed}: {trial.reason}; set aside, runs again",

@@ -31,6 +31,7 @@ State = Literal["done", "missing", "failed", "broken", "foreign", "spared"]
 STUDY_FILE, COSTS_FILE = "study.json", "costs.json"
 RESULT_FILE, CONFIG_FILE, FAILURE_FILE = "result.json", "config.json", "failure.json"
 
+_HOLDS = (".lock", ".lease", "..lease")  # files of the driver that holds the folder
 _SEED_FOLDER = re.compile(r"seed-(\d{1,9})")
 # Where data lies and how a machine is used may differ between machines that share a study.
 _PLACE_KEYS = ("data.dir", "data.threads")
@@ -78,11 +79,16 @@ def trial_folder(root: Path, arm: str, seed: int) -> Path:
 
 
 def write_json(path: Path, data: Any) -> None:
+    """Writes data whole or not at all, also when two processes write it at once."""
+    write_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all, also when two processes write it at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(data, indent=2) + "\n")
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -114,7 +120,7 @@ def register(root: Path, study: Study) -> Study:
                 f"{root} holds study {held.name!r} ({_difference(held, study)}); "
                 "choose another --workdir"
             )
-    elif root.is_dir() and any(path.name != ".lock" for path in root.iterdir()):
+    elif root.is_dir() and any(not path.name.startswith(_HOLDS) for path in root.iterdir()):
         raise errors.UserError(f"{root} is not empty and holds no study; choose another --workdir")
     finished = [
         seed

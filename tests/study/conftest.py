@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 from inception_jax import study
 from inception_jax.study import launch, runner, store
 
+sys.path.insert(0, str(Path(__file__).parent))  # the table of faults and the stand-ins
 STAND_IN = (sys.executable, str(Path(__file__).parent / "stand_in.py"))
 
 
@@ -28,10 +30,13 @@ def count(root, described):
 class Bench:
     """One study folder, its planted faults and what was printed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, arms: int = 5, seeds: int = 3) -> None:
         self.base = folder
-        self.root = folder / "study"
-        self.study = study.load("factorization", "smoke").with_seeds(3)
+        self.root: Path = folder / "study"
+        whole = study.load("factorization", "smoke").with_seeds(seeds)
+        names = {arm.name for arm in whole.arms[:arms]}
+        asked = tuple(q for q in whole.questions if {q.treatment, q.baseline} <= names)
+        self.study = dataclasses.replace(whole, arms=whole.arms[:arms], questions=asked)
         self.text = io.StringIO()
 
     def plant(self, **faults: str) -> None:

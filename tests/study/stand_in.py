@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from inception_jax.study import store, trial
+from inception_jax.study import trial
 
 
 def accuracy(config: dict, seed: int) -> float:
@@ -50,18 +50,73 @@ def result(config: dict) -> dict:
     }
 
 
+def until(condition) -> None:
+    while not condition():
+        time.sleep(0.02)
+
+
+def checkpoint(folder: Path, first: bool) -> None:
+    """One whole checkpoint, then the half of one, amid which the machine goes; later, goes on."""
+    whole = folder / "checkpoints" / "10"
+    if not first:
+        (folder / "went-on-from").write_text(whole.name if whole.is_dir() else "nothing")
+        return
+    whole.mkdir(parents=True)
+    (folder / "checkpoints" / "20.partial").mkdir()
+    (folder / "checkpoints" / "20.partial" / "half").write_bytes(b"half")
+    (folder / "amid").write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def write_to_full_disk() -> int:
+    try:
+        with open("/dev/full", "w") as file:
+            file.write("x")
+    except OSError as error:
+        print(f"error: cannot write result.json: {error.strerror}")
+    return 1
+
+
+def stop_when_asked(folder: Path) -> None:
+    """As the training loop does: saves, and ends with 75."""
+
+    def stop(number, frame):
+        (folder / "checkpoints" / "10").mkdir(parents=True)
+        os._exit(75)
+
+    signal.signal(signal.SIGTERM, stop)
+    (folder / "amid").write_text(str(os.getpid()))
+    time.sleep(600)
+
+
 def main() -> int:
     trial.tie_to_driver()
     folder = Path(sys.argv[1])
-    faults = store.read_json(folder.parents[3] / "faults.json") or {}
+    planted = folder.parents[3] / "faults.json"
+    faults = json.loads(planted.read_text()) if planted.exists() else {}
     fault = faults.get(f"{folder.parent.name}/{folder.name}", faults.get("all", ""))
     first = not (folder / "tried").exists()
     (folder / "tried").write_text(str(os.getpid()))
-    config = store.read_json(folder / "config.json")
+    config = json.loads((folder / "config.json").read_text())
     if fault == "kill" or (fault == "kill-once" and first):
         os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "worker-once" and first:  # whoever runs it: a Ray worker, a SLURM task, the driver
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
     if fault == "hang":
         time.sleep(600)
+    if fault == "wait":
+        until(lambda: (folder.parents[3] / "go").exists())
+    if fault == "node-once":
+        checkpoint(folder, first)
+    if fault == "memory":
+        held = bytearray(400_000_000)
+        held[::4096] = b"x" * len(held[::4096])
+        time.sleep(600)
+    if fault == "full":
+        return write_to_full_disk()
+    if fault == "preempt-once" and first:
+        stop_when_asked(folder)
     if fault == "nan":
         print("error: the loss is not finite at step 7; last good checkpoint: step 5")
         return 1
@@ -78,7 +133,8 @@ def main() -> int:
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "metrics.jsonl").write_text(text)
-    store.write_json(folder / "result.json", content)
+    (folder / ".result.json.new").write_text(json.dumps(content))
+    (folder / ".result.json.new").replace(folder / "result.json")
     return 0
 
 
