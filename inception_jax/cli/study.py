@@ -89,7 +89,7 @@ def _status(args: argparse.Namespace) -> None:
 
     from rich.console import Console
 
-    from inception_jax.study import definition, runner, status
+    from inception_jax.study import definition, runner, status, sync
 
     console = Console()
     if args.name == "all":
@@ -98,7 +98,7 @@ def _status(args: argparse.Namespace) -> None:
     study = definition.load(args.name, args.scale, args.data)
     own = args.data is not None and args.data == definition.load(args.name, args.scale).data
     given = runner.default_workdir(study.name, None if own else args.data, args.scale)
-    status.show(Path(args.workdir) if args.workdir else given, console)
+    status.show(sync.for_reading(args.workdir or given), console)
 
 
 def _list() -> None:
