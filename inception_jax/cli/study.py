@@ -6,12 +6,14 @@ What is finished is never run again: stopped by Ctrl-C or a kill, the same comma
   inception-jax study resolution --data photos --seeds 10
   inception-jax study factorization --launcher slurm --needs gpus=1 --slurm partition=gpu
   inception-jax study factorization --status
+  inception-jax study all --scale smoke
   inception-jax study --list
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 
 from inception_jax import errors
 
@@ -20,7 +22,7 @@ SCALES = ("smoke", "default", "paper")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a study of --list")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a study of --list, or all")
     parser.add_argument(
         "--status", action="store_true", help="how far it is, from any shell; NAME may be all"
     )
@@ -65,11 +67,12 @@ def run(args: argparse.Namespace) -> int:
     if args.status:
         _status(args)
         return 0
-    from inception_jax import study
+    from inception_jax.study import everything, runner
 
-    study.run(
-        args.name,
-        workdir=args.workdir,
+    of_all = args.name == everything.ALL
+    run_it = everything.run if of_all else functools.partial(runner.run, args.name)
+    run_it(
+        args.workdir,
         data=args.data,
         seeds=args.seeds,
         scale=args.scale,
