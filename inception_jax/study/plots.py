@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inception_jax.study import drawing, forest, record, stats, store, tables
+from inception_jax.study import answers, drawing, forest, stats, store, tables
 from inception_jax.study.definition import METRIC
 from inception_jax.study.drawing import colour, marker
 from inception_jax.study.tables import Summary
@@ -79,7 +79,7 @@ def _forest(summary: Summary) -> list[forest.Row]:
             low=row.comparison.low,
             high=row.comparison.high,
             margins=forest.margins(row.comparison.margin, row.comparison.direction),
-            paper=record.paper_difference(row.question),
+            paper=answers.paper_difference(row.question),
             final=summary.missing == 0,
         )
         for row in summary.questions

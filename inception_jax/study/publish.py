@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from inception_jax import errors
-from inception_jax.study import index, pages, record, report, store
+from inception_jax.study import answers, index, pages, record, report, store
 from inception_jax.study.index import Row
 from inception_jax.study.record import Record
 from inception_jax.study.report import Report
@@ -58,7 +58,7 @@ def study(made: Report, name: str, folder: Path) -> tuple[Record, str]:
     Raises:
         UserError: a file cannot be written, or what lies there cannot be read.
     """
-    new = record.of_summary(made.summary, name, list(made.plots))
+    new = answers.of_summary(made.summary, name, list(made.plots))
     place = folder / name
     if not new.finished and (place / record.FILE).exists():
         held = record.read(place / record.FILE)
@@ -113,7 +113,7 @@ def all_of(runs: Path, folder: Path | None) -> tuple[list[Row], Path, list[str]]
     for root in studies(runs):
         made, name = report.make(root), folder_name(root)
         if folder is None:
-            records.append(record.of_summary(made.summary, name, list(made.plots)))
+            records.append(answers.of_summary(made.summary, name, list(made.plots)))
             continue
         _, why = study(made, name, folder)
         kept += [why] if why else []

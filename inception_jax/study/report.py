@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inception_jax.study import drawing, pages, plots, record, tables, wording
+from inception_jax.study import answers, drawing, pages, plots, tables, wording
 from inception_jax.study.tables import QuestionRow, Summary
 
 
@@ -105,7 +105,7 @@ def _takes(summary: Summary, row: QuestionRow) -> str:
     """What a question would take that was left open."""
     if row.comparison is None or row.verdict != "inconclusive":
         return ""
-    return record.takes(row.question, row.comparison, len(summary.questions))
+    return answers.takes(row.question, row.comparison, len(summary.questions))
 
 
 def _by_image(summary: Summary) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ import pytest
 from inception_jax import errors, study
 from inception_jax.cli import main
 from inception_jax.study import (
+    answers,
     claims,
     drawing,
     index,
@@ -281,7 +282,7 @@ def test_a_damaged_summary_is_one_clear_line(published, text):
 def test_a_summary_is_read_as_it_was_written(runs, tmp_path):
     root = runs / "factorization"
     made = report.make(root)
-    new = record.of_summary(made.summary, "factorization", list(made.plots))
+    new = answers.of_summary(made.summary, "factorization", list(made.plots))
     record.write(tmp_path / record.FILE, new)
     assert record.read(tmp_path / record.FILE) == new
     assert new.spent.trials == 15
@@ -311,7 +312,7 @@ def test_the_papers_difference_is_read_from_its_text(name, expected):
     found = {}
     for question in study.load(name).questions:
         if question.treatment in expected:
-            found.setdefault(question.treatment, record.paper_difference(question))
+            found.setdefault(question.treatment, answers.paper_difference(question))
     assert found == pytest.approx(expected)
 
 
@@ -319,7 +320,7 @@ def test_the_seeds_that_a_question_takes_reach_the_power(calm):
     question = study.load("factorization").questions[0]  # the paper's difference is +1.0
     values = [0.006, -0.004, 0.012, 0.001]
     found = study.compare(values, [0.0] * 4)
-    text = record.takes(question, found, family=3)
+    text = answers.takes(question, found, family=3)
     seeds = int(re.findall(r"about ([\d,]+) seeds", text)[0].replace(",", ""))
     effect = 0.010 / found.sd
     assert (
