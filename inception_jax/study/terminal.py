@@ -116,7 +116,7 @@ def _costs(summary: Summary) -> Table:
         table.add_row(
             escape(row.claim.claim),
             escape(row.claim.statement) + (f"\n[dim]{escape(reason)}[/]" if reason else ""),
-            escape(row.claim.paper),
+            f"{escape(row.claim.paper)}\n[dim]{wording.held(row.claim)}[/]",
             wording.ours(row),
             _verdict(row.verdict),
         )

@@ -6,7 +6,7 @@ import math
 
 from inception_jax.study import outcomes
 from inception_jax.study.costs import CostRow
-from inception_jax.study.definition import Question
+from inception_jax.study.definition import CostClaim, Question
 from inception_jax.study.spent import Spent
 from inception_jax.study.tables import ArmRow, QuestionRow
 
@@ -98,6 +98,17 @@ def _direction(question: Question) -> str:
 def why(row: CostRow) -> str:
     """Why a contradicted cost claim parts from the paper; "" elsewhere."""
     return row.claim.why if row.verdict == "contradicted" else ""
+
+
+def held(claim: CostClaim) -> str:
+    """The rule of a cost claim: how near our count must come to the paper's figure."""
+    if claim.limit or claim.quantity == "spread":
+        return "rule: below"
+    if claim.tolerance < 1e-6:
+        return "rule: exact"
+    if claim.quantity == "saving":
+        return f"rule: ± {100 * claim.tolerance:g} %"
+    return f"rule: ± {claim.tolerance:g}"
 
 
 def ours(row: CostRow) -> str:

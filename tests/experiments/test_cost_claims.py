@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,15 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("cost_claims")
     assert main(["study", "cost-claims", "--workdir", str(root)]) == 0
     return root
+
+
+def test_each_claim_is_printed_with_its_rule(folder, capsys):
+    assert main(["report", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    words = "± 0.005", "± 0.5 %", "± 0.5 %", "± 0.5 %", "exact", "± 0.5", *["± 0.05"] * 2, "exact"
+    assert re.findall(r"rule: (\S+(?: [\d.]+)?(?: %)?)", printed) == [
+        *words, "exact", "below", "below",
+    ]  # fmt: skip
 
 
 def test_twelve_verdicts(folder):
