@@ -15,7 +15,16 @@ from inception_jax import data, errors, models
 from inception_jax.data import blacklist
 from inception_jax.evaluate import accuracy
 from inception_jax.evaluate.accuracy import Scores
-from inception_jax.train import cache, distributed, files, result, state, training, variables
+from inception_jax.train import (
+    cache,
+    distributed,
+    files,
+    result,
+    signals,
+    state,
+    training,
+    variables,
+)
 from inception_jax.train import mesh as meshes
 from inception_jax.train.best import FOLDER as BEST
 from inception_jax.train.checkpoint import Checkpoints
@@ -45,7 +54,8 @@ def run(
         for note in models.notes(model, resolved.data.image_size, dataset.channels):
             _log.warning("%s", note)
     try:
-        trained = training.train(setting, shown=progress, profile=profile)
+        with signals.stop_on_signal() as stop:
+            trained = training.train(setting, stop, shown=progress, profile=profile)
     except errors.NonFiniteLoss as error:
         if not config.train.record_divergence:
             raise

@@ -15,7 +15,7 @@ from inception_jax import cost, data, errors
 from inception_jax.bench import peak
 from inception_jax.evaluate import accuracy
 from inception_jax.evaluate.accuracy import Scores
-from inception_jax.train import distributed, loop, result, schedule, signals, state, step
+from inception_jax.train import distributed, loop, result, schedule, state, step
 from inception_jax.train import mesh as meshes
 from inception_jax.train.best import Best
 from inception_jax.train.blame import Blame
@@ -66,11 +66,12 @@ class Trained:
     corrupt: dict[str, str]
 
 
-def train(setting: Setting, *, shown: bool, profile: int) -> Trained:
+def train(setting: Setting, stop: Stop, *, shown: bool, profile: int) -> Trained:
     """Run the loop from the start, or from the newest checkpoint.
 
     Args:
         setting: of the run.
+        stop: set by a signal; one that comes before the first step takes effect after it.
         shown: whether the progress line is shown.
         profile: steps to trace into workdir/profile; 0 is none.
     """
@@ -113,8 +114,7 @@ def train(setting: Setting, *, shown: bool, profile: int) -> Trained:
         best=best,
     )
     try:
-        with signals.stop_on_signal() as stop:
-            running.run(stop, evaluated=evaluated)
+        running.run(stop, evaluated=evaluated)
         checkpoints.finish()
         if best:
             best.finish()

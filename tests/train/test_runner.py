@@ -185,6 +185,19 @@ def test_sigterm_saves_and_says_so(unbroken, tmp_path, monkeypatch):
     assert result["params_sha256"] == unbroken[1]["params_sha256"]
 
 
+def test_sigterm_before_the_first_step_takes_effect_after_it(tmp_path, monkeypatch):
+    real = runner.data.train_iterator
+
+    def opened(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(runner.data, "train_iterator", opened)
+    with pytest.raises(errors.Interrupted, match=r"SIGTERM after step 1 of"):
+        train.run(make_config(), tmp_path, progress=False)
+    assert (tmp_path / "checkpoints" / "1").is_dir()
+
+
 @pytest.mark.parametrize("at", [2, 7])  # batches of the first evaluation, and of the last
 def test_sigterm_in_an_evaluation_stops_it_and_it_is_made_again(
     unbroken, tmp_path, monkeypatch, at
