@@ -5,6 +5,7 @@ inception-jax bench eval --against torchvision --format json
 inception-jax bench data
 inception-jax bench study --seeds 2
 inception-jax bench folder --trials 1000
+inception-jax bench launchers
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ MEASURES = {
     "data": ("reading, decoding and cropping of images", "inception_jax.bench.data"),
     "study": ("a default study, against one trial after another", "inception_jax.bench.study"),
     "folder": ("a large study's own work: run, resume, report", "inception_jax.bench.folder"),
+    "launchers": ("what launchers cost beside their trials", "inception_jax.bench.launchers"),
 }
 
 

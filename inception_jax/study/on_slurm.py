@@ -8,23 +8,20 @@ the driver ends unasked: the next one takes them over.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-import psutil
-
 from inception_jax import errors
 from inception_jax.study import attempt as attempts_lib
-from inception_jax.study import child, machine, slurm_worker, store
+from inception_jax.study import child, machine, slurm_submit, slurm_worker, store
 from inception_jax.study.attempt import Attempt, Pool
 from inception_jax.study.child import Exit, Work
 from inception_jax.study.launch import Job
@@ -32,8 +29,6 @@ from inception_jax.study.needs import Needs
 from inception_jax.study.slurm_worker import Notes, Worker
 
 FOLDER = ".slurm"
-_MINUTES = 240  # of a job, where neither --time-limit nor --slurm time says it; it is requeued then
-_TIMEOUTS = 100  # how often a job is requeued because its minutes were over
 _STOP_SECONDS = 20.0
 _GONE_SECONDS = 10.0  # between the end of a job and its last file on a network disk
 _PREEMPTED_SECONDS = 600.0  # until a job that was preempted counts as not requeued
@@ -56,7 +51,8 @@ class _Submitted:
     record: Path
     job: Any
     process: int = 0
-    gone: float = field(default=0.0)
+    gone: float = 0.0  # since when it seems to have ended
+    preempted: float = 0.0  # since when SLURM says so
 
 
 class OnSlurm(Pool[_Submitted]):
@@ -95,7 +91,7 @@ class OnSlurm(Pool[_Submitted]):
         self._submitit: Any = submitit
         self._jobs = jobs
         self._memory = self.needs.memory or memory_gb
-        self._parameters = _parse(slurm)
+        self._parameters = slurm_submit.parse(slurm)
         self._local = self._parameters.pop("cluster", "slurm") == "local"
         self._ended: list[_Submitted] = []
         self.poll_seconds = 0.1 if self._local else 1.0
@@ -123,42 +119,19 @@ class OnSlurm(Pool[_Submitted]):
         """Everything at once, so that it is one array, or what --jobs leaves."""
         return self._jobs - running if self._jobs else 10**6
 
-    def _executor(self, folder: Path) -> Any:
-        needs = self.needs
-        parameters = dict(self._parameters)
-        minutes = float(parameters.pop("time", 0)) or (
-            math.ceil(self._time_limit / 60) + 5 if self._time_limit else _MINUTES
-        )
-        nodes = 1 if self._local else int(parameters.pop("nodes", needs.processes))
-        try:
-            executor = self._submitit.AutoExecutor(
-                folder=folder, cluster="local" if self._local else "slurm",
-                **{("local" if self._local else "slurm") + "_max_num_timeout": _TIMEOUTS},
-            )  # fmt: skip
-            executor.update_parameters(
-                timeout_min=minutes,
-                nodes=nodes,
-                tasks_per_node=max(1, needs.processes // nodes),
-                cpus_per_task=needs.cpus,
-                mem_gb=math.ceil(self._memory),
-                stderr_to_stdout=True,
-                name="inception-jax",
-            )
-            if not self._local:
-                executor.update_parameters(
-                    slurm_additional_parameters={"requeue": True, **parameters},
-                    slurm_srun_args=["--kill-on-bad-exit=0"],
-                    **({"slurm_gpus_per_task": needs.gpus} if needs.gpus else {}),
-                    **({"slurm_array_parallelism": self._jobs} if self._jobs else {}),
-                )
-        except (RuntimeError, ValueError, TypeError, NameError) as error:
-            raise errors.UserError(f"cannot use SLURM: {str(error).splitlines()[0]}") from None
-        return executor
-
     def start(self, attempts: Sequence[Attempt], works: Sequence[Work]) -> list[_Submitted]:
         """Submits attempts, as one array."""
         folder = _folder(attempts[0].job)
-        executor = self._executor(folder)
+        executor = slurm_submit.executor(
+            self._submitit,
+            folder,
+            self.needs,
+            self._parameters,
+            memory_gb=self._memory,
+            jobs=self._jobs,
+            time_limit=self._time_limit,
+            local=self._local,
+        )
         tokens = [uuid4().hex for _ in works]
         workers = [
             Worker(work, str(folder), token, self.needs.cpus, self.needs.accelerated)
@@ -240,16 +213,17 @@ class OnSlurm(Pool[_Submitted]):
 
     def _state(self, handle: _Submitted) -> str:
         if self._local:
-            return "RUNNING" if _controls(int(handle.id)) else "INTERRUPTED"
+            return "RUNNING" if slurm_submit.controls(int(handle.id)) else "INTERRUPTED"
         return str(handle.job.watcher.get_state(handle.id, mode="standard")).split(" ")[0].upper()
 
     def _gone(self, handle: _Submitted) -> bool:
         """Whether SLURM says that the job has ended."""
         if self._local:
-            return not _controls(int(handle.id))
+            return not slurm_submit.controls(int(handle.id))
         if self._state(handle) == "PREEMPTED":  # it is requeued, unless it is not
-            handle.gone = handle.gone or time.monotonic()
-            return time.monotonic() - handle.gone > _PREEMPTED_SECONDS
+            handle.preempted = handle.preempted or time.monotonic()
+            return time.monotonic() - handle.preempted > _PREEMPTED_SECONDS
+        handle.preempted = 0.0
         return handle.job.watcher.is_done(handle.id, mode="standard")
 
     def _forget(self, handle: _Submitted) -> None:
@@ -264,7 +238,7 @@ class OnSlurm(Pool[_Submitted]):
             deadline = time.monotonic() + child.GRACE_SECONDS
             while self._local and handle.job and not handle.job.done():
                 if time.monotonic() > deadline:
-                    _kill(int(handle.id))
+                    slurm_submit.kill(int(handle.id))
                 time.sleep(child.POLL_SECONDS)
             names = [f"{handle.id}_{rank}_result.pkl" for rank in range(handle.processes)]
             for name in (f"{handle.id}_submitted.pkl", *names):
@@ -287,41 +261,10 @@ class OnSlurm(Pool[_Submitted]):
             left = [handle for handle in left if not isinstance(self.look(handle), Exit)]
             time.sleep(self.poll_seconds)
         for handle in left if self._local else ():
-            _kill(int(handle.id))
+            slurm_submit.kill(int(handle.id))
             self._forget(handle)
 
 
 def _folder(job: Job) -> Path:
     """The launcher's own folder beside the study's `trials`."""
     return job.folder.parents[2].absolute() / FOLDER
-
-
-def _parse(text: str | None) -> dict[str, str]:
-    words = [word.strip() for word in (text or "").split(",") if word.strip()]
-    pairs = [word.partition("=") for word in words]
-    for key, equals, _ in pairs:
-        if not key or not equals:
-            raise errors.UsageError(
-                f"--slurm takes KEY=VALUE,..., got {text!r}; as in partition=gpu,time=240"
-            )
-    return {key: value for key, _, value in pairs}
-
-
-def _controls(process: int) -> bool:
-    """Whether a process is a job of submitit's local executor that runs."""
-    try:
-        found = psutil.Process(process)
-        return found.status() != psutil.STATUS_ZOMBIE and any(
-            "submitit" in word for word in found.cmdline()
-        )
-    except psutil.Error:
-        return False
-
-
-def _kill(process: int) -> None:
-    """Kills a controller of the local executor with everything under it."""
-    with contextlib.suppress(psutil.Error):
-        first = psutil.Process(process)
-        for each in (first, *first.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                each.kill()

@@ -22,6 +22,7 @@ from inception_jax import errors
 from inception_jax.study import needs, runner, store
 
 CLUSTERS = bool(os.environ.get("INCEPTION_JAX_TEST_CLUSTERS"))
+GATE = pytest.mark.skipif(not CLUSTERS, reason="set INCEPTION_JAX_TEST_CLUSTERS=1")
 OPTIONS = {"local": {}, "slurm": {"slurm": "cluster=local"}, "ray": {}}
 QUICK = {("local", "killed"), ("local", "second")}  # the rest is slow
 DRIVER = """
@@ -265,10 +266,7 @@ def _written(bench):
 def cell(fault, launcher):
     marks = [] if (launcher, fault.name) in QUICK else [pytest.mark.slow]
     if launcher == "ray":
-        marks += [
-            pytest.mark.clusters,
-            pytest.mark.skipif(not CLUSTERS, reason="set INCEPTION_JAX_TEST_CLUSTERS=1"),
-        ]
+        marks += [pytest.mark.clusters, GATE]
     return pytest.param(fault, launcher, id=f"{fault.name}-{launcher}", marks=marks)
 
 
@@ -303,3 +301,32 @@ def test_nothing_is_lost(tmp_path, quiet, fault, launcher, request, monkeypatch)
 
 def test_the_page_is_written_from_the_table():
     assert faults.PAGE.read_text(encoding="utf-8") == faults.page(), "python tests/study/faults.py"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        "slurm",
+        pytest.param(
+            "ray",
+            marks=pytest.mark.skipif(not CLUSTERS, reason="set INCEPTION_JAX_TEST_CLUSTERS=1"),
+        ),
+    ],
+)
+def test_a_study_begun_here_is_finished_elsewhere(tmp_path, quiet, launcher, request):
+    pytest.importorskip({"slurm": "submitit", "ray": "ray"}[launcher])
+    bench = disturbed(tmp_path)
+    bench.plant(direct__1="wait", stacked_3x3__1="wait")
+    process = started(request, bench, "local", jobs=4)
+    wait_amid(bench, process)
+    kept = {path: path.stat().st_mtime_ns for path in marks(bench, "result.json")}
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    (bench.base / "go").touch()
+    bench.run(launcher, memory_gb=0.3, jobs=2, **OPTIONS[launcher])
+    assert "2 trials to run, 2 done before" in bench.text.getvalue()
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+    assert bench.tables() == quiet
