@@ -34,7 +34,7 @@ def default() -> ConfigDict:
     config.data.dir = ""  # where prepared data lives; "" is the user's cache folder
     config.data.image_size = 28  # side of the square the network sees, px
     config.data.batch_size = 64  # examples a step, over all devices and hosts
-    config.data.eval_batch_size = 250
+    config.data.eval_batch_size = 250  # filled up to a multiple of the devices
     config.data.augment = "none"  # "none" | "flip" | "shift_flip" | "inception"
     # Of "inception": share of the image and width / height of the box, the least that it covers,
     config.data.box_area = (0.05, 1.0)  # (0.08, 1.0) in GoogLeNet's paper; (1.0, 1.0) is no crop

@@ -75,9 +75,8 @@ def prepare(batches: Iterable[int] = (), *, devices: int = 0, alone: bool = True
 def prepare_for(config: ConfigDict) -> None:
     """`prepare` for a run of this config."""
     data, run = config.data, processes.of(config)
-    batches = (data.batch_size // config.train.accumulate, data.eval_batch_size)
-    shares = [size // max(run.number, 1) for size in batches]
-    prepare(shares, devices=config.parallel.devices, alone=run.here == 1)
+    share = data.batch_size // config.train.accumulate // max(run.number, 1)
+    prepare([share], devices=config.parallel.devices, alone=run.here == 1)
 
 
 def flags(devices: int, available: int) -> dict[str, str]:

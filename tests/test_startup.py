@@ -54,13 +54,13 @@ startup.prepare_for(config.apply(config.default(), settings))
 print(os.environ.get("XLA_FLAGS", "").rpartition("=")[2])
 """
     found = in_a_process(program.replace("OVERRIDES", "{}"))
-    assert int(found) == startup.shared(startup.cores(), (12, 9))
+    assert int(found) == startup.shared(startup.cores(), (12,))
     assert in_a_process(program.replace("OVERRIDES", "{'parallel.devices': 3}")) == "3"
     shared = "{'parallel.coordinator': 'localhost:1', 'parallel.num_processes': 2}"
     assert in_a_process(program.replace("OVERRIDES", shared)) == ""
     apart = "{'parallel.coordinator': 'far:1', 'parallel.num_processes': 3}"
     assert int(in_a_process(program.replace("OVERRIDES", apart))) == startup.shared(
-        startup.cores(), (12 // 3, 9 // 3)
+        startup.cores(), (12 // 3,)
     )
 
 

@@ -20,7 +20,7 @@ def create(config: ConfigDict) -> Mesh:
 
     Raises:
         UserError: more devices than there are, other numbers of them on other processes, or
-            batches that they cannot share evenly.
+            training batches that they cannot share evenly.
     """
     devices = jax.devices()
     count = config.parallel.devices or len(devices)
@@ -41,15 +41,12 @@ def create(config: ConfigDict) -> Mesh:
             f"the same number (on CPUs: {startup.VARIABLE}={each[0]})"
         )
     pieces = count * config.train.accumulate
-    for key, size, parts in (
-        ("data.batch_size", config.data.batch_size, pieces),
-        ("data.eval_batch_size", config.data.eval_batch_size, count),
-    ):
-        if size % parts:
-            raise errors.UserError(
-                f"{key} {size} is not divisible by {parts} ({count} devices"
-                f"{' x train.accumulate' if parts != count else ''}); change one of them"
-            )
+    if config.data.batch_size % pieces:
+        raise errors.UserError(
+            f"data.batch_size {config.data.batch_size} is not divisible by {pieces} "
+            f"({count} devices"
+            f"{' x train.accumulate' if pieces != count else ''}); change one of them"
+        )
     return Mesh(np.asarray(devices[:count]), (AXIS,))
 
 
@@ -61,6 +58,11 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def split(mesh: Mesh) -> NamedSharding:
     """The first axis divided among the devices."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def filled(size: int, mesh: Mesh) -> int:
+    """The next size of an evaluation's batches that the devices share evenly."""
+    return -(-size // mesh.size) * mesh.size
 
 
 def put(batch: dict[str, Any], mesh: Mesh) -> dict[str, jax.Array]:

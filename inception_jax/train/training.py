@@ -11,6 +11,7 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from inception_jax import config as configs
 from inception_jax import cost, data, errors
 from inception_jax.bench import peak
 from inception_jax.evaluate import accuracy
@@ -173,7 +174,9 @@ def _evaluator(
 
     What it returns raises Stopping between two batches, once a signal has come.
     """
-    dataset, config, mesh = setting.dataset, setting.config, setting.mesh
+    dataset, mesh = setting.dataset, setting.mesh
+    size = meshes.filled(setting.config.data.eval_batch_size, mesh)
+    config = configs.apply(setting.config, {"data.eval_batch_size": size})
     step_function = step.eval_step(setting.model, mesh)
     splits = [split for split in _EVALUATED if dataset.sizes.get(split)]
     if not splits:
@@ -184,7 +187,7 @@ def _evaluator(
 
     def scores_of(name: str, split: str, values: Any, stop: Stop) -> Scores:
         batches = data.eval_batches(dataset, config, split, shard=distributed.shard())
-        count = -(-dataset.sizes[split] // config.data.eval_batch_size)
+        count = -(-dataset.sizes[split] // size)
         followed = line.follow(stop.watched(batches), count, f"evaluating {name}")
         return accuracy.evaluate(step_function, values, followed, mesh)
 

@@ -376,6 +376,12 @@ def test_batches_that_the_devices_cannot_share_are_refused(tmp_path):
         train.run(make_config(data__batch_size=63), tmp_path, progress=False)
 
 
+def test_evaluation_is_filled_up_to_the_devices(unbroken, tmp_path):
+    odd = train.run(make_config(data__eval_batch_size=33), tmp_path, progress=False)
+    for name in ("test_top1", "test_ema_top5", "test_loss"):
+        assert odd["metrics"][name] == pytest.approx(unbroken[1]["metrics"][name], rel=1e-6)
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.UserError, match="cannot use"):
