@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
 from inception_jax import errors
-from inception_jax.study import child, store, sync
+from inception_jax.study import child, store, sync, untrusted
 from inception_jax.study.child import Exit, Work
 from inception_jax.study.launch import Event, Job
 from inception_jax.study.needs import Needs
@@ -256,7 +256,8 @@ def last_line(path: Path, limit: int = 300) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    return next((line.strip()[:limit] for line in reversed(lines) if line.strip()), "")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return untrusted.clean(last[:limit])
 
 
 def note_failure(job: Job, reason: str, attempt: int) -> None:

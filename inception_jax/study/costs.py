@@ -158,6 +158,6 @@ def read(root: Path) -> dict[str, ArmCost]:
     for arm, entry in held.items() if isinstance(held, dict) else ():
         if isinstance(entry, dict):
             params, macs = entry.get("params"), entry.get("macs")
-            if isinstance(params, int) and isinstance(macs, int):
+            if isinstance(params, int) and isinstance(macs, int) and params >= 0 and macs > 0:
                 found[arm] = ArmCost(params, macs)
     return found

@@ -25,7 +25,9 @@ Kernel = tuple[int, int]
 
 # A metric of a question: a key of `result.json`'s metrics, or one of the forms of `study.outcomes`.
 METRIC = re.compile(r"(?:(early|time_to)\((\w+), (0?\.\d+|1)\)|\w+)")
-_FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# of a count: only plain numbers, so that a form from another machine can do nothing but print
+_FORM = re.compile(r"[^{}]*(?:\{\d{0,2}(?::,?(?:\.\d)?[%defg]?)?\}[^{}]*)*")
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Arm:
     seed_offset: int = 0
 
     def __post_init__(self) -> None:
-        if not _FOLDER_NAME.fullmatch(self.name):
+        if not FOLDER_NAME.fullmatch(self.name):
             raise ValueError(f"arm name {self.name!r} cannot be a folder name")
         if self.members and not {"eval.crops", "eval.weights"} >= set(self.overrides):
             raise ValueError(f"arm {self.name!r} trains nothing; it can only set eval.*")
@@ -129,6 +131,18 @@ class CostClaim:
     form: str = ""
     limit: bool = False
     why: str = ""
+
+    def __post_init__(self) -> None:
+        if self.quantity not in ("ratio", "saving", "spread", "counted"):
+            raise ValueError(f"claim {self.claim}: unknown quantity {self.quantity!r}")
+        if self.quantity == "spread" and not (self.arms and self.expected):
+            raise ValueError(f"claim {self.claim}: a spread is over arms, with a limit")
+        sides = [side for pair in self.chains for side in pair]
+        sizes = [size for side in sides for kernel in side for size in kernel]
+        if not all(sides) or not all(0 < size < 1000 for size in sizes):
+            raise ValueError(f"claim {self.claim}: chains are of kernels with positive sides")
+        if not _FORM.fullmatch(self.form):
+            raise ValueError(f"claim {self.claim}: form {self.form!r} may only print numbers")
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ def draw(maker: Callable[[Any], bool], height: float, name: str) -> str:
     settings: Any = {
         **dict.fromkeys(ink, INK),
         "svg.fonttype": "none",
+        "text.parse_math": False,  # a label is text, also with a dollar sign
         "svg.hashsalt": "inception_jax",
         "font.family": "sans-serif",
         "font.size": 10.5,

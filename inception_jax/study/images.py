@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax.study import store
+from inception_jax.study import store, untrusted
 from inception_jax.study.definition import Question, Study
 from inception_jax.study.store import Trial
 
@@ -140,8 +140,10 @@ def read(folder: Path, metric: str) -> tuple[np.ndarray, np.ndarray] | None:
     if asked is None:
         return None
     prefix, top = asked[1] or "", int(asked[2])
+    if not untrusted.small_arrays(folder / FILE):
+        return None
     try:
-        with np.load(folder / FILE) as found:
+        with np.load(folder / FILE, allow_pickle=False) as found:
             label = found["label"]
             if f"{prefix}rank" in found:
                 return label, found[f"{prefix}rank"] < top

@@ -21,7 +21,9 @@ def write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        temporary.unlink(missing_ok=True)  # never through a link that somebody left there
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
         temporary.replace(path)
     except OSError as error:
         raise errors.UserError(f"cannot write {path}: {error.strerror or error}") from error
@@ -74,4 +76,5 @@ _LATEX = {
 
 def latex(value: object) -> str:
     """Text inside a LaTeX document."""
-    return "".join(_LATEX.get(character, character) for character in str(value))
+    flat = " ".join(str(value).split())
+    return "".join(_LATEX.get(character, character) for character in flat)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from inception_jax.study import store
+from inception_jax.study import store, untrusted
 
 STATES = ("done", "running", "failed", "spared", "waiting")
 _TAIL = 8192  # bytes of metrics.jsonl that hold its last line
@@ -61,7 +61,7 @@ class Snapshot:
 
     def counts(self) -> dict[str, int]:
         """How many trials are in each state."""
-        found = dict.fromkeys(STATES, 0)
+        found: dict[str, int] = dict.fromkeys(STATES, 0)
         for state in self.states.values():
             found[state] += 1
         return found
@@ -102,7 +102,10 @@ def seconds_left(
 def reading(folder: Path) -> tuple[float | None, float | None]:
     """(share done, images a second) of a running trial, from the end of its metrics.jsonl."""
     try:
-        with (folder / "metrics.jsonl").open("rb") as file:
+        path = folder / "metrics.jsonl"
+        if not untrusted.regular(path, untrusted.MAX_LINES):
+            return None, None
+        with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
             lines = file.read().splitlines()
     except OSError:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inception_jax.study import answers, drawing, pages, plots, tables, wording
+from inception_jax.study import answers, drawing, pages, plots, tables, untrusted, wording
 from inception_jax.study.tables import QuestionRow, Summary
 
 
@@ -133,16 +133,16 @@ def trials_csv(summary: Summary) -> str:
     facts = ("steps", "params_sha256", "seconds", "commit", "started", "finished", "machine")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["arm", "seed", "state", "reason", *metrics, *facts])
+    writer.writerow(["arm", "seed", "state", "reason", *map(untrusted.cell, metrics), *facts])
     for trial in summary.trials:
         writer.writerow(
             [
                 trial.arm,
                 trial.seed,
                 trial.state,
-                trial.reason,
+                untrusted.cell(trial.reason),
                 *(repr(trial.metrics[key]) if key in trial.metrics else "" for key in metrics),
-                *(tables.text(trial.record.get(key, "")) for key in facts),
+                *(untrusted.cell(tables.text(trial.record.get(key, ""))) for key in facts),
             ]
         )
     return buffer.getvalue()

@@ -88,7 +88,10 @@ def choose(root: Path, study: Study) -> dict[str, Any]:
 def read(root: Path) -> Mapping[str, Any] | None:
     """The choice that was made; None before it."""
     found = store.read_json(root / FILE)
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    chosen = [entry.get("value") if isinstance(entry, dict) else None for entry in found.values()]
+    return found if all(isinstance(value, int | float) for value in chosen) else None
 
 
 def apply(study: Study, choice: Mapping[str, Any]) -> Study:
@@ -105,7 +108,7 @@ def apply(study: Study, choice: Mapping[str, Any]) -> Study:
 def facts(root: Path, study: Study) -> list[tuple[str, str]]:
     """What was tried and chosen, as a (name, text) pair for the report."""
     choice = read(root)
-    if study.search is None or choice is None:
+    if study.search is None or choice is None or {arm.name for arm in study.arms} - set(choice):
         return []
     values = ", ".join(f"{value:g}" for value in study.search.values)
     chosen = "; ".join(f"{arm.label} {choice[arm.name]['value']:g}" for arm in study.arms)
@@ -116,7 +119,7 @@ def facts(root: Path, study: Study) -> list[tuple[str, str]]:
 def warnings(root: Path, study: Study) -> list[str]:
     """A sentence for the arms whose choice lies at an end of what was tried."""
     choice = read(root)
-    if study.search is None or choice is None:
+    if study.search is None or choice is None or {arm.name for arm in study.arms} - set(choice):
         return []
     ends = (study.search.values[0], study.search.values[-1])
     at = [arm.label for arm in study.arms if choice[arm.name]["value"] in ends]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from inception_jax.study.definition import Arm, CostClaim, Early, Question, Search, Study
+
+T = TypeVar("T", Arm, Question, CostClaim, Search, Early, Study)
 
 
 def to_dict(study: Study) -> dict[str, Any]:
@@ -23,22 +25,57 @@ def _plain(value: Any) -> Any:
 
 
 def from_dict(data: Mapping[str, Any]) -> Study:
-    """The study that `to_dict` wrote.
+    """The study that `to_dict` wrote; it may come from anywhere, so types and sizes are checked.
 
     Raises:
         ValueError, KeyError, TypeError: the data does not describe a study.
     """
     fields = dict(data)
     fields["arms"] = tuple(
-        Arm(**{**arm, "members": tuple(arm.get("members", ()))}) for arm in fields["arms"]
+        _checked(Arm(**{**arm, "members": tuple(arm.get("members", ()))})) for arm in fields["arms"]
     )
-    fields["questions"] = tuple(Question(**question) for question in fields["questions"])
-    fields["costs"] = tuple(_cost_claim(cost) for cost in fields["costs"])
-    search = fields.get("search")
-    fields["search"] = Search(**{**search, "values": tuple(search["values"])}) if search else None
-    early = fields.get("early")
-    fields["early"] = Early(**{**early, "looks": tuple(early["looks"])}) if early else None
-    return Study(**fields)
+    fields["questions"] = tuple(_checked(Question(**question)) for question in fields["questions"])
+    fields["costs"] = tuple(_checked(_cost_claim(cost)) for cost in fields["costs"])
+    for name, kind, key in (("search", Search, "values"), ("early", Early, "looks")):
+        held = fields.get(name)
+        fields[name] = _checked(kind(**{**held, key: tuple(held[key])})) if held else None
+    study = _checked(Study(**fields))
+    if len(study.arms) * study.seeds > _MOST_TRIALS:
+        raise ValueError(f"{len(study.arms)} arms with {study.seeds} seeds are no study")
+    return study
+
+
+_MOST_TRIALS = 100_000
+_LONGEST = 20_000  # characters of a text
+# annotation of a field -> what it may hold; fields of other types are checked where they are made
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "float | None": (int, float, type(None)),
+    "Mapping[str, Any]": dict,
+    "tuple[str, ...]": tuple,
+    "tuple[float, ...]": tuple,
+}
+
+
+def _checked(made: T) -> T:
+    """The dataclass instance, if its fields hold what they are annotated with."""
+    for field in dataclasses.fields(made):
+        value, kind = getattr(made, field.name), str(field.type)
+        if kind in _KINDS and not isinstance(value, _KINDS[kind]):
+            raise TypeError(f"{field.name} cannot be {value!r}")
+        items = value if isinstance(value, tuple) else (value,)
+        if kind == "tuple[str, ...]" and not all(isinstance(item, str) for item in items):
+            raise TypeError(f"{field.name} cannot be {value!r}")
+        numbers = [item for item in items if isinstance(item, float | int)]
+        if kind == "tuple[float, ...]" and len(numbers) != len(items):
+            raise TypeError(f"{field.name} cannot be {value!r}")
+        if any(not abs(number) < 1e15 for number in numbers):
+            raise ValueError(f"{field.name} cannot be {value!r}")
+        if any(isinstance(item, str) and len(item) > _LONGEST for item in items):
+            raise ValueError(f"{field.name} is too long")
+    return made
 
 
 def _cost_claim(data: Mapping[str, Any]) -> CostClaim:

@@ -75,6 +75,6 @@ def _batches(root: Path, study: Study) -> dict[str, int]:
         config = store.read_json(store.trial_folder(root, arm.name, 0) / store.CONFIG_FILE)
         try:
             found[arm.name] = int(config["data"]["batch_size"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
     return found

@@ -97,7 +97,7 @@ def _note(root: Path) -> dict[str, Any]:
         fine = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
         return float(value) if fine else 0.0
 
-    running = [
+    running: list[dict[str, Any]] = [
         {"arm": entry["arm"], "seed": entry["seed"], "begun": float(entry["begun"])}
         for entry in _list(raw.get("running"))
         if isinstance(entry, dict)
@@ -144,7 +144,10 @@ def _command(value: Any) -> str:
 def next_step(root: Path, snapshot: Snapshot, note: Mapping[str, Any]) -> str:
     """What to do now, in one line."""
     counts = snapshot.counts()
-    again = note["again"] or f"inception-jax study {store.read_study(root).name} --workdir {root}"
+    again = (
+        note["again"]
+        or f"inception-jax study {shlex.quote(store.read_study(root).name)} --workdir {root}"
+    )
     if note["alive"] or _held(root):
         return "running; stop it with Ctrl-C where it was started, finished trials are kept"
     if counts["waiting"]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,7 @@ from typing import Any, Literal, TypeGuard
 
 from inception_jax import config as config_lib
 from inception_jax import errors
-from inception_jax.study import serialization
+from inception_jax.study import serialization, untrusted
 from inception_jax.study.definition import Study
 
 State = Literal["done", "missing", "failed", "broken", "foreign", "spared"]
@@ -87,7 +86,8 @@ def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all, also when two processes write it at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
+    temporary.unlink(missing_ok=True)  # never through a link that somebody left there
+    with temporary.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -95,11 +95,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The file's content, or None where it is not there or is not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
+    """The file's content, or None where it is not there or is not JSON; see `untrusted`."""
+    return untrusted.json_file(path)
 
 
 def register(root: Path, study: Study) -> Study:
@@ -156,7 +153,7 @@ def read_study(root: Path) -> Study:
         )
     try:
         return serialization.from_dict(read_json(path))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, errors.UserError):
         raise errors.UserError(f"{path} is not a study's description; was it edited?") from None
 
 
@@ -178,6 +175,8 @@ def prepare(root: Path, config: Mapping[str, Any], arm: str, seed: int) -> tuple
         seed: the trial's seed.
     """
     folder = trial_folder(root, arm, seed)
+    if not untrusted.within(root, folder):
+        raise errors.UserError(f"{folder} is a link that leads out of {root}; remove it")
     wanted = {**config, "seed": config["seed"] + seed}
     trial = read_trial(folder, arm, seed, wanted)
     held = read_json(folder / CONFIG_FILE)
@@ -233,7 +232,7 @@ def read_trial(folder: Path, arm: str, seed: int, config: Mapping[str, Any] | No
     if not path.exists():
         failure = read_json(folder / FAILURE_FILE)
         if isinstance(failure, dict) and failure:
-            return Trial(arm, seed, "failed", reason=str(failure.get("reason", "unknown")))
+            return Trial(arm, seed, "failed", reason=str(failure.get("reason", "unknown"))[:500])
         return Trial(arm, seed, "missing", reason="not run")
     record = read_json(path)
     problem = _problem(record)
@@ -250,13 +249,19 @@ def _number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _finite(value: float) -> bool:
+    return -1e300 < value < 1e300  # also of an integer that no float can hold
+
+
 def _problem(record: Any) -> str:
     if not isinstance(record, dict):
         return "is cut off or no JSON"
     for key, kind in _RESULT_TYPES.items():
         if key not in record or not isinstance(record[key], kind):
             return f"lacks a valid {key!r}"
-    bad = [k for k, v in record["metrics"].items() if _number(v) and not math.isfinite(v)]
+    bad = [k for k, v in record["metrics"].items() if _number(v) and not _finite(v)]
+    if not 0 <= record["seconds"] < 1e12:
+        return "lacks a valid 'seconds'"
     return f"holds a {bad[0]} that is not finite" if bad else ""
 
 
@@ -281,7 +286,10 @@ def read_trials(root: Path, study: Study) -> list[Trial]:
             config = read_json(folder / CONFIG_FILE)
             own = {"seed": seed + arm.seed_offset}
             wanted = {**config, **own} if isinstance(config, dict) else None
-            trials.append(read_trial(folder, arm.name, seed, wanted))
+            if untrusted.within(root, folder / RESULT_FILE):
+                trials.append(read_trial(folder, arm.name, seed, wanted))
+            else:
+                trials.append(Trial(arm.name, seed, "broken", reason="it leads out of the study"))
     return trials
 
 
@@ -291,17 +299,20 @@ def read_curve(folder: Path, split: str, key: str) -> list[tuple[int, float]]:
     A run that was resumed may have written a step twice; the last one counts.
     """
     points: dict[int, float] = {}
+    path = folder / "metrics.jsonl"
+    if not untrusted.regular(path, untrusted.MAX_LINES):
+        return []
     try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     for line in lines:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and entry.get("split") == split:
             step, value = entry.get("step"), entry.get(key)
-            if isinstance(step, int) and _number(value) and math.isfinite(value):
+            if isinstance(step, int) and abs(step) < 1e15 and _number(value) and _finite(value):
                 points[step] = float(value)
     return sorted(points.items())

@@ -17,6 +17,8 @@ from inception_jax.study.spent import Spent
 from inception_jax.study.stats import Comparison, Verdict
 from inception_jax.study.store import Trial
 
+_LONGEST = 1000  # characters of a fact
+
 
 @dataclass(frozen=True)
 class ArmRow:
@@ -253,7 +255,7 @@ def text(value: Any) -> str:
     """A versions or machine record on one line."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {text(part)}" for name, part in value.items())
-    return str(value)
+    return str(value)[:_LONGEST]
 
 
 def _training(root: Path, study: Study, trials: Sequence[Trial]) -> str:
@@ -269,8 +271,8 @@ def _training(root: Path, study: Study, trials: Sequence[Trial]) -> str:
         config = store.read_json(store.trial_folder(root, arm.name, 0) / store.CONFIG_FILE)
         for key, values in found.items():
             group, _, leaf = key.partition(".")
-            held = config.get(group, {}) if isinstance(config, dict) else {}
-            if leaf in held and str(held[leaf]) not in values:
+            held = config.get(group) if isinstance(config, dict) else None
+            if isinstance(held, dict) and leaf in held and str(held[leaf]) not in values:
                 values.append(str(held[leaf]))
     parts = [shown[key].format(" or ".join(values)) for key, values in found.items() if values]
     steps = sorted({int(t.record["steps"]) for t in trials if t.state == "done"})

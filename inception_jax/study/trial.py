@@ -73,8 +73,12 @@ def run(folder: Path, prepare: bool = False) -> None:
         if config.parallel.process_id > 0:
             return  # one process scores what all have trained
         from inception_jax.evaluate import rescore
+        from inception_jax.study.definition import FOLDER_NAME
 
         arms, seed = folder.resolve().parent.parent, folder.resolve().name
+        odd = [name for name in config.eval.members if not FOLDER_NAME.fullmatch(name)]
+        if odd:
+            raise errors.UserError(f"{odd[0]!r} in {folder}/config.json is no name of an arm")
         rescore.run(config, folder, [arms / name / seed for name in config.eval.members])
         return
     from inception_jax import train

@@ -116,7 +116,10 @@ def ours(row: CostRow) -> str:
     if not row.ours:
         return NONE
     if row.claim.quantity == "counted":
-        return row.claim.form.format(*row.ours)
+        try:
+            return row.claim.form.format(*row.ours)
+        except IndexError:  # fewer counts than the claim prints
+            return NONE
     if row.claim.quantity == "ratio":
         return ", ".join(f"{value:.2f}×" for value in row.ours)
     kind = "saved" if row.claim.quantity == "saving" else "apart"
