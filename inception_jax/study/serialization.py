@@ -36,9 +36,12 @@ def from_dict(data: Mapping[str, Any]) -> Study:
     )
     fields["questions"] = tuple(_checked(Question(**question)) for question in fields["questions"])
     fields["costs"] = tuple(_checked(_cost_claim(cost)) for cost in fields["costs"])
-    for name, kind, key in (("search", Search, "values"), ("early", Early, "looks")):
-        held = fields.get(name)
-        fields[name] = _checked(kind(**{**held, key: tuple(held[key])})) if held else None
+    search, early = fields.get("search"), fields.get("early")
+    if search:
+        search = _checked(Search(**{**search, "values": tuple(search["values"])}))
+    if early:
+        early = _checked(Early(**{**early, "looks": tuple(early["looks"])}))
+    fields |= {"search": search or None, "early": early or None}
     study = _checked(Study(**fields))
     if len(study.arms) * study.seeds > _MOST_TRIALS:
         raise ValueError(f"{len(study.arms)} arms with {study.seeds} seeds are no study")

@@ -92,18 +92,17 @@ def _note(root: Path) -> dict[str, Any]:
     held = store.read_json(root / board.FILE)
     raw: dict[str, Any] = held if isinstance(held, dict) else {}
 
-    def number(key: str) -> float:
-        value = raw.get(key)
+    def number(key: str, of: Mapping[str, Any] = raw) -> float:
+        value = of.get(key)
         fine = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-        return float(value) if fine else 0.0
+        return float(value or 0) if fine else 0.0
 
     running: list[dict[str, Any]] = [
-        {"arm": entry["arm"], "seed": entry["seed"], "begun": float(entry["begun"])}
+        {"arm": entry["arm"], "seed": entry["seed"], "begun": number("begun", entry)}
         for entry in _list(raw.get("running"))
         if isinstance(entry, dict)
         and isinstance(entry.get("arm"), str)
         and isinstance(entry.get("seed"), int)
-        and isinstance(entry.get("begun"), int | float)
     ]
     spared = [
         (entry[0], entry[1])
@@ -114,7 +113,6 @@ def _note(root: Path) -> dict[str, Any]:
     took = raw.get("took")
     return {
         "alive": not raw.get("ended") and time.time() - number("updated") < _ALIVE_SECONDS,
-        "ended": raw.get("ended") == "finished",
         "begun": number("begun"),
         "updated": number("updated"),
         "slots": max(1, int(number("slots"))),

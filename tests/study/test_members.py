@@ -110,6 +110,9 @@ class Recording:
     def check(self, job):
         return ""
 
+    def close(self):
+        pass
+
     def launch(self, jobs, report):
         for job in jobs:
             self.order.append(job)
