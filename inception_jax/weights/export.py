@@ -51,7 +51,7 @@ def export(
         if slot.role == "folded":
             tensors[slot.theirs] = np.zeros_like(array)
         else:
-            tensors[slot.theirs] = np.ascontiguousarray(slots.LAYOUTS[slot.layout][1](array))
+            tensors[slot.theirs] = np.asarray(slots.LAYOUTS[slot.layout][1](array), order="C")
     if model.options.bn_scale and not chosen.layout.scale:
         raise errors.UserError(
             f"{chosen.title} has no gamma of batch norm; only a network with bn_scale=False "

@@ -138,7 +138,8 @@ def write(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
             return
         import safetensors.numpy
 
-        encoded = safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in tensors.items()})
+        # np.ascontiguousarray would make a vector of a scalar
+        encoded = safetensors.numpy.save({k: np.asarray(v, order="C") for k, v in tensors.items()})
         files.write_whole(path, lambda file: file.write(encoded))
     except ImportError as error:
         raise errors.UserError(

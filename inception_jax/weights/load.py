@@ -227,7 +227,7 @@ def _fill(
             slots.put(variables, slot.path, ours)
     if wrong:
         raise matching.misshapen(label, chosen, wrong)
-    return jax.tree.map(lambda a: jnp.asarray(np.ascontiguousarray(a)), variables)
+    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a, order="C")), variables)
 
 
 def _image(model: InceptionNetwork) -> jax.ShapeDtypeStruct:

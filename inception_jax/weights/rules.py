@@ -158,6 +158,10 @@ class Rules:
         prefix = "AuxLogits_"
         return tuple(n.removeprefix(prefix) for n in self.layers if n.startswith(prefix))
 
+    @property
+    def _torch_strides(self) -> bool:
+        return self.options.get("strided_padding") == "torch"
+
     def lines(self) -> list[str]:
         """The rules as printed on import."""
         options = self.options
@@ -168,6 +172,7 @@ class Rules:
             f"average pooling: {padding} its padding",
             f"batch norm: {gamma} gamma, epsilon {options['bn_epsilon']:g}, "
             f"decay {options['bn_decay']:g}",
+            *(["strides: padded as torch pads, on both sides"] if self._torch_strides else []),
             f"input: {self.input}",
             f"evaluation: {self.resize}, {self.interpolation}; central crop of {self.crop:g}",
         ]

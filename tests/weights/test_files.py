@@ -25,7 +25,7 @@ def some() -> dict[str, np.ndarray]:
 def assert_same(found, given) -> None:
     assert set(found) == set(given)
     for name, array in given.items():
-        assert found[name].dtype == array.dtype
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
         np.testing.assert_array_equal(found[name], array)
 
 

@@ -100,7 +100,7 @@ def test_round_trip_bit_for_bit(source, network, aux):
     again = weights.export(source, model, variables)
     assert set(again) == set(given)
     for name, array in given.items():
-        assert again[name].dtype == array.dtype, name
+        assert (again[name].dtype, again[name].shape) == (array.dtype, array.shape), name
         assert again[name].tobytes() == array.tobytes(), name
 
 

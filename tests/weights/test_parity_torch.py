@@ -99,7 +99,7 @@ def check_round_trip(source: str, theirs: Any, **options: Any) -> None:
     exported = weights.export(source, *weights.load(source, state, **options))
     assert set(exported) == set(state)
     for name, value in state.items():
-        assert exported[name].dtype == value.numpy().dtype, name
+        assert (exported[name].dtype, exported[name].shape) == (value.numpy().dtype, value.shape)
         assert exported[name].tobytes() == value.numpy().tobytes(), name
     theirs.load_state_dict({k: torch.from_numpy(v) for k, v in exported.items()})
 
