@@ -16,6 +16,7 @@ from inception_jax.errors import UsageError, UserError, unknown
 COMMANDS = {
     "study": "run a study: arms x seeds, then a table with verdicts",
     "plan": "seeds, images, MACs and device-hours that a study takes",
+    "controls": "false-positive rate and power of the verdicts, measured",
     "report": "rebuild a study's tables and pages from its trials",
     "cost": "parameters, MACs and depth of networks",
     "train": "train one network from a config",

@@ -21,6 +21,7 @@ from inception_jax import errors
 SCALES = ("smoke", "default", "paper")
 DIRECTIONS = ("greater", "less", "equivalent")
 Direction = Literal["greater", "less", "equivalent"]
+REPEATED = "controls"  # of the experiments, the one that `inception-jax controls` runs
 Kernel = tuple[int, int]
 
 # A metric of a question: a key of `result.json`'s metrics, or one of the forms of `study.outcomes`.
@@ -274,7 +275,7 @@ class Study:
 def names() -> list[str]:
     """Every study that comes with the software, in alphabetical order."""
     files = config_lib.folder("experiments").glob("*.py")
-    return sorted(file.stem for file in files if not file.stem.startswith("_"))
+    return sorted(file.stem for file in files if file.stem != REPEATED)
 
 
 def load(name: str, scale: str = "default", data: str | None = None) -> Study:
@@ -284,6 +285,8 @@ def load(name: str, scale: str = "default", data: str | None = None) -> Study:
         UsageError: unknown study, scale or data set; the message names the nearest known one.
     """
     name = name.replace("-", "_")
+    if name == REPEATED:
+        raise errors.UsageError("the controls are repeated many times: inception-jax controls")
     if name not in names():
         raise errors.unknown("study", name, names())
     if scale not in SCALES:

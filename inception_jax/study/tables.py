@@ -115,7 +115,7 @@ def summarise(root: Path) -> Summary:
             QuestionRow(found.question, found.comparison, found.p_adjusted, found.verdict)
             for found in decisions
         )
-        or _question_rows(study, own),
+        or question_rows(study, own),
         images=images.of_questions(root, study, trials),
         costs=tuple(costs.decide(claim, macs, measures) for claim in study.costs),
         early=early.notes(study, trials, decisions) if study.early else (),
@@ -179,7 +179,13 @@ def _arm_row(study: Study, arm: Arm, trials: Sequence[Trial], cost: ArmCost | No
     return ArmRow(arm, cost, len(sample), mean, sd, low, high, ema, ema_sd, _spread(seconds)[0])
 
 
-def _question_rows(study: Study, own: Mapping[str, list[Trial]]) -> tuple[QuestionRow, ...]:
+def question_rows(study: Study, own: Mapping[str, list[Trial]]) -> tuple[QuestionRow, ...]:
+    """Every question's comparison over the pairs that are done, decided with Holm's adjustment.
+
+    Args:
+        study: whose questions are asked.
+        own: of `by_arm`.
+    """
     comparisons: list[Comparison | None] = []
     for question in study.questions:
         both = [*own[question.treatment], *own[question.baseline]]

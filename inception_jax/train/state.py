@@ -65,8 +65,19 @@ def create(
         image_shape: (H, W, C) of the network's input, px.
         sharding: where the state lives; None is the default device.
     """
-    initial = _initial(model, config, image_shape)
-    return jax.jit(initial, out_shardings=sharding)(key_data(config.seed))
+    initial = compiled(model, config, image_shape, sharding=sharding)
+    return initial(key_data(config.seed))
+
+
+def compiled(
+    model: nn.Module,
+    config: ConfigDict,
+    image_shape: tuple[int, int, int],
+    *,
+    sharding: jax.sharding.Sharding | None = None,
+) -> Callable[[np.ndarray], TrainState]:
+    """The program of `create`: key data of a seed -> the state, for those who start many runs."""
+    return jax.jit(_initial(model, config, image_shape), out_shardings=sharding)
 
 
 def shapes(model: nn.Module, config: ConfigDict, image_shape: tuple[int, int, int]) -> TrainState:

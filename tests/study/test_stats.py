@@ -105,6 +105,19 @@ def test_tost_p_is_the_larger_of_the_two_one_sided_tests():
     assert found.verdict == "supported"
 
 
+def test_equivalence_matches_the_published_analysis_of_students_sleep_data():
+    # The introduction to R's TOSTER (Lakens; Caldwell), bounds of half an hour: paired t(9) =
+    # -4.062, p = 0.003; against the lower bound -2.777, p = 0.989; upper -5.348, p < 0.001.
+    found = study.compare(DRUG_1, DRUG_2, "equivalent", 0.5)
+    assert found.p == pytest.approx(0.989, abs=5e-4)
+    error = found.sd / math.sqrt(found.n)
+    against = ((found.mean + 0.5) / error, (found.mean - 0.5) / error)
+    assert against == pytest.approx((-2.777, -5.348), abs=5e-4)
+    # outside of the bounds: two-sided against the nearer one
+    assert found.p_against == pytest.approx(2 * (1 - 0.989), abs=1e-3)
+    assert found.verdict == "contradicted"
+
+
 @pytest.mark.parametrize("n", [3, 5, 8, 20])
 def test_smallest_detectable_effect_has_80_percent_power(n):
     rng = np.random.default_rng(0)

@@ -5,6 +5,8 @@ Options:
         and phase; a receptive field of a few pixels is enough. "pair", 2 classes: two marks lie
         `distance` px apart, each bright or dark; the class is whether they are alike.
     effect: how far the planted effect lowers test accuracy, as a fraction.
+    draw: another one has other images, training and test, of the same distribution; nothing that
+        follows from the options changes. A control that is repeated has one a repeat.
     order: reorders the training images and changes nothing else: with another order the same seed
         trains another network, of the same distribution.
     noise: standard deviation of the pixels' noise, grey levels; how hard the task is.
@@ -37,7 +39,6 @@ import numpy as np
 from inception_jax import errors
 from inception_jax.data.bundle import (
     Bundle,
-    Example,
     check_choice,
     check_range,
     encode_png,
@@ -49,9 +50,12 @@ CONTRAST = 40.0  # amplitude of the grating, grey levels
 MARK = 2  # side of a mark, px
 MARK_CONTRAST = 90.0  # grey levels from the background
 
+Labelled = tuple[np.ndarray, int]  # uint8[H, W] and its class
+
 _DEFAULTS: dict[str, Any] = {
     "signal": "local",
     "effect": 0.0,
+    "draw": 0,
     "order": 0,
     "noise": 40.0,
     "distance": 8,
@@ -78,9 +82,22 @@ def bundle(options: Mapping[str, Any]) -> Bundle:
         licence="synthetic: made by this package, no rights reserved",
         description="Synthetic images with a planted effect of known size.",
         sizes={"train": read["train"], "test": read["test"]},
-        generate=lambda split: _train(read) if split == "train" else _test(read),
+        generate=lambda split: (
+            (encode_png(image), label) for image, label in _SPLITS[split](read)
+        ),
         roles={"train": ("train",), "test": ("test",)},
     )
+
+
+def arrays(options: Mapping[str, Any], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(uint8[N, size, size, 1], int32[N]): the images and classes of a split, without files.
+
+    Args:
+        options: as `config.data.options`.
+        split: "train" or "test".
+    """
+    images, labels = zip(*_SPLITS[split](_read(options)), strict=True)
+    return np.stack(images)[..., None], np.array(labels, np.int32)
 
 
 def planted_effect(options: Mapping[str, Any]) -> float:
@@ -98,6 +115,7 @@ def _read(options: Mapping[str, Any]) -> dict[str, Any]:
     check_choice("controls", "signal", read["signal"], tuple(_CLASSES))
     classes = len(_CLASSES[read["signal"]])
     check_range("controls", "effect", read["effect"], 0, (classes - 1) / classes)
+    check_range("controls", "draw", read["draw"], 0, 2**31)
     check_range("controls", "order", read["order"], 0, 2**31)
     check_range("controls", "noise", read["noise"], 0, 255)
     check_range("controls", "size", read["size"], 8, 1024)
@@ -117,26 +135,38 @@ def _groups(read: Mapping[str, Any]) -> int:
     return round(read["effect"] * read["test"] / (classes - 1))
 
 
-def _train(read: Mapping[str, Any]) -> Iterator[Example]:
-    rng = np.random.default_rng([0xC0117, 0])
+def _rng(read: Mapping[str, Any], *key: int) -> np.random.Generator:
+    """The generator of one purpose in this draw."""
+    draw = [read["draw"]] if read["draw"] else []  # the first is as it was before there were more
+    return np.random.default_rng([0xC0117, *key, *draw])
+
+
+def _train(read: Mapping[str, Any]) -> Iterator[Labelled]:
+    rng = _rng(read, 0)
     classes = len(_CLASSES[read["signal"]])
     images = [_image(read, index % classes, rng) for index in range(read["train"])]
-    for index in np.random.default_rng([0xC0117, 2, read["order"]]).permutation(len(images)):
-        yield encode_png(images[index]), int(index % classes)
+    for index in _rng(read, 2, read["order"]).permutation(len(images)):
+        yield images[index], int(index % classes)
 
 
-def _test(read: Mapping[str, Any]) -> Iterator[Example]:
+def _test(read: Mapping[str, Any]) -> Iterator[Labelled]:
     """Row r holds one image of each class; the first rows become groups without a signal."""
     classes = len(_CLASSES[read["signal"]])
     for row in range(read["test"] // classes):
         # one generator a row: the rows that stay are the same at every effect
-        rng = np.random.default_rng([0xC0117, 1, row])
+        rng = _rng(read, 1, row)
         if row < _groups(read):
-            blank = encode_png(_finish(read, np.zeros((read["size"],) * 2), rng))
+            blank = _finish(read, np.zeros((read["size"],) * 2), rng)
             yield from ((blank, label) for label in range(classes))
         else:
             for label in range(classes):
-                yield encode_png(_image(read, label, rng)), label
+                yield _image(read, label, rng), label
+
+
+_SPLITS: dict[str, Callable[[Mapping[str, Any]], Iterator[Labelled]]] = {
+    "train": _train,
+    "test": _test,
+}
 
 
 def _image(read: Mapping[str, Any], label: int, rng: np.random.Generator) -> np.ndarray:
