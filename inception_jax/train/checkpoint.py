@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import os
 import re
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,21 @@ _log = logging.getLogger(__name__)
 def _is_not_orbax(record: logging.LogRecord) -> bool:
     """Drops Orbax's own stack traces, one a thread: what it raises is said in one line here."""
     return "orbax" not in record.pathname
+
+
+@functools.cache
+def _mute_event_loop() -> None:
+    """Drops the stack traces that TensorStore's threads print after a write that failed.
+
+    They report on its other files to an event loop that Orbax has closed by then.
+    """
+    usual = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            usual(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _reason(error: Exception) -> str:
@@ -248,6 +265,7 @@ class Checkpoints:
         try:
             action()
         except (OSError, ValueError) as error:
+            _mute_event_loop()
             raise errors.UserError(
                 f"cannot write a checkpoint to {self._folder}: {_reason(error)}; earlier ones are "
                 "intact"
