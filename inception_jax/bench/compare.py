@@ -10,7 +10,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from inception_jax import errors
@@ -29,12 +31,15 @@ class Side:
         compile_seconds: of the first step, with nothing in a compilation cache.
         peak_bytes: the most memory its process held; on an accelerator, the device's.
         about: versions and machine.
+        at_peak: images a second if direct convolutions at the peak of matrix products were all;
+            None for the other side.
     """
 
     rates: tuple[float, ...]
     compile_seconds: float
     peak_bytes: int
     about: dict[str, Any]
+    at_peak: float | None = None
 
     @property
     def images_per_second(self) -> float:
@@ -66,7 +71,9 @@ def measure(
         workers: list[_Worker] = []
         for side in SIDES[: 1 + against]:
             report(f"{side}: compiling and warming up")
-            workers.append(stack.enter_context(_started(side, setting)))
+            # a program in the cache would make the compilation's time a matter of chance
+            uncached = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+            workers.append(stack.enter_context(_started(side, setting, uncached)))
         size, rates = setting.config.data.batch_size, [[] for _ in workers]
         for index in range(rounds):
             turns = list(zip(workers, rates, strict=True))
@@ -79,11 +86,31 @@ def measure(
             Side(
                 tuple(found),
                 worker.ready.pop("compile_seconds"),
-                worker.finish()["peak_bytes"],
-                worker.ready,
+                about=worker.ready,
+                **worker.finish(),
             )
             for worker, found in zip(workers, rates, strict=True)
         )
+
+
+def first_step(setting: Setting, cache: Path) -> float:
+    """Seconds from the start of a process of ours to the end of its first step.
+
+    Args:
+        setting: whose step.
+        cache: folder of compiled programs, empty or not.
+
+    Raises:
+        UserError: a process that ended, with the last line it said.
+    """
+    began = time.perf_counter()
+    variables = {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    with _started("ours", setting, variables):
+        return time.perf_counter() - began
 
 
 def ratios(ours: Side, theirs: Side) -> list[float]:
@@ -123,11 +150,10 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _started(side: str, setting: Setting) -> Iterator[_Worker]:
+def _started(side: str, setting: Setting, variables: Mapping[str, str]) -> Iterator[_Worker]:
     own = sys.executable
     interpreter = os.environ.get(PYTHON, own) if side == "theirs" else own
-    # a program that is in the cache would make the compilation's time a matter of chance
-    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    environment = os.environ | variables
     command = (interpreter, "-m", "inception_jax.bench.worker", side, setting.to_json())
     pipe = subprocess.PIPE
     with (

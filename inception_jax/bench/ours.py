@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from inception_jax import models
+from inception_jax import cost, models
+from inception_jax.bench import peak
 from inception_jax.bench.setting import Setting
 from inception_jax.train import mesh as meshes
 from inception_jax.train import result, state, step
@@ -50,6 +51,16 @@ def prepare(setting: Setting) -> Callable[[], None]:
 def about() -> dict[str, Any]:
     """Versions and machine."""
     return {"versions": result.versions(), "machine": result.machine()}
+
+
+def bound(setting: Setting) -> dict[str, float]:
+    """Images a second if direct convolutions at the peak of matrix products were all there is."""
+    config = setting.config
+    model = models.from_config(config.model, setting.num_classes)
+    macs = cost.count(model, config.data.image_size, setting.channels).macs
+    flops = 2.0 * macs if setting.measure == "eval" else peak.training_flops(macs)
+    reached = peak.matrix_product_peak(meshes.create(config), config.model.dtype)
+    return {"at_peak": reached / flops}
 
 
 def device_peak_bytes() -> int:

@@ -86,12 +86,14 @@ def summary(
 
 
 def _side(side: Side) -> dict[str, Any]:
+    bound = {} if side.at_peak is None else {"images_per_second_at_peak": round(side.at_peak, 2)}
     return {
         "images_per_second": round(side.images_per_second, 3),
         "spread": [round(min(side.rates), 3), round(max(side.rates), 3)],
         "rounds": [round(rate, 3) for rate in side.rates],
         "compile_seconds": round(side.compile_seconds, 2),
         "peak_bytes": side.peak_bytes,
+        **bound,
         **side.about,
     }
 
@@ -106,6 +108,10 @@ def text(content: dict[str, Any]) -> str:
         lines.append(_line(content["against"]["name"], content["against"]))
         lowest, highest = content["ratio_spread"]
         lines.append(f"ratio {content['ratio']:.3f} ({lowest:.3f} to {highest:.3f})")
+    if "images_per_second_at_peak" in content:
+        bound = content["images_per_second_at_peak"]
+        share = content["images_per_second"] / bound
+        lines.append(f"{share:.0%} of {bound:.2f} images/s, all of it products at their peak")
     versions = content["versions"] | content.get("against", {}).get("versions", {})
     machine = content["machine"]
     lines.append(", ".join(f"{name} {version}" for name, version in versions.items()))

@@ -31,8 +31,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the study twice and prints both times."""
-    command = [sys.executable, "-m", "inception_jax", "study", args.name, "--scale", args.scale]
-    command += ["--seeds", str(args.seeds)] if args.seeds else []
+    content = measure(args.name, args.scale, args.seeds)
+    if args.format == "json":
+        print(json.dumps(content, indent=2))
+        return
+    fast, slow = content["seconds"], content["one_after_another_seconds"]
+    print(f"{args.name}: {fast:.0f} s by default, {slow:.0f} s one trial after another without")
+    print(f"a compilation cache; {content['ratio']:.2f} times as fast")
+
+
+def measure(name: str, scale: str, seeds: int | None) -> dict[str, Any]:
+    """Runs a study twice: as it is by default, then one trial after another without a cache.
+
+    Args:
+        name: of the study.
+        scale: "smoke" or "default".
+        seeds: another number of seeds than the study's own.
+
+    Raises:
+        UserError: the study failed.
+    """
+    command = [sys.executable, "-m", "inception_jax", "study", name, "--scale", scale]
+    command += ["--seeds", str(seeds)] if seeds else []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         # an empty cache of its own: the default has to fill it first, as on a new machine
@@ -42,20 +62,15 @@ def run(args: argparse.Namespace) -> None:
             [*command, "--workdir", str(root / "slow"), "--jobs", "1"],
             {"JAX_ENABLE_COMPILATION_CACHE": "false"},
         )
-    content: dict[str, Any] = {
+    return {
         "measure": "study",
-        "study": args.name,
-        "scale": args.scale,
-        "seeds": args.seeds,
+        "study": name,
+        "scale": scale,
+        "seeds": seeds,
         "seconds": round(fast, 1),
         "one_after_another_seconds": round(slow, 1),
         "ratio": round(slow / fast, 3),
     }
-    if args.format == "json":
-        print(json.dumps(content, indent=2))
-        return
-    print(f"{args.name}: {fast:.0f} s by default, {slow:.0f} s one trial after another without")
-    print(f"a compilation cache; {slow / fast:.2f} times as fast")
 
 
 def _seconds(command: list[str], environment: dict[str, str]) -> float:

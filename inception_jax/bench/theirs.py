@@ -61,6 +61,12 @@ def about() -> dict[str, Any]:
     return {"versions": versions, "threads": torch.get_num_threads()}
 
 
+def bound(setting: Setting) -> dict[str, float]:
+    """Nothing: the bound is measured on our side."""
+    del setting
+    return {}
+
+
 def device_peak_bytes() -> int:
     """The most memory held on the GPU; 0 without one."""
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0

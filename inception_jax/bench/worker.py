@@ -1,7 +1,7 @@
 """One side of a benchmark: `python -m inception_jax.bench.worker ours|theirs SETTING`.
 
-It answers each line of its input with one line of JSON: first what it took to be ready, then for
-every number of seconds the steps it made in them, and at the end what it held.
+It answers with lines of JSON: first, after one step, what that took; then for every number of
+seconds that it reads the steps it made in them; and at the end what it held.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ def main(side: str, text: str) -> None:
         return
     began = time.perf_counter()
     step()
-    compile_seconds = time.perf_counter() - began
-    for _ in range(_WARM_UP):
-        step()
-    answer(compile_seconds=compile_seconds, **module.about())
+    answer(compile_seconds=time.perf_counter() - began, **module.about())
+    warm = False
     for line in sys.stdin:
+        for _ in range(0 if warm else _WARM_UP):
+            step()
+        warm = True
         answer(**_round(step, float(line)))
     unit = 1 if sys.platform == "darwin" else 1024
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    answer(peak_bytes=module.device_peak_bytes() or held)
+    answer(peak_bytes=module.device_peak_bytes() or held, **module.bound(setting))
 
 
 def _round(step: object, seconds: float) -> dict[str, float]:

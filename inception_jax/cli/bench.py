@@ -6,6 +6,7 @@ inception-jax bench data
 inception-jax bench study --seeds 2
 inception-jax bench folder --trials 1000
 inception-jax bench launchers
+inception-jax bench all --format markdown
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ MEASURES = {
     "study": ("a default study, against one trial after another", "inception_jax.bench.study"),
     "folder": ("a large study's own work: run, resume, report", "inception_jax.bench.folder"),
     "launchers": ("what launchers cost beside their trials", "inception_jax.bench.launchers"),
+    "all": ("all that has a target, as one table", "inception_jax.bench.everything"),
 }
 
 

@@ -51,8 +51,7 @@ class ConvUnit(nn.Module):
             for size, k, s in zip(x.shape[1:3], unit.kernel, unit.strides, strict=True)
         ]
         dtype = self.style.dtype
-        conv = ops.depthwise_conv if unit.depthwise else ops.conv
-        x = conv(
+        x = ops.conv(
             x.astype(dtype),
             kernel.astype(dtype),
             strides=unit.strides,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -10,7 +12,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from inception_jax import errors
-from inception_jax.models import geometry, plan, spec
+from inception_jax.models import geometry, initial, plan, spec
 from inception_jax.models.layers import AuxHead, Dense, InceptionBlock, Style, apply_step
 from inception_jax.models.options import Options
 
@@ -48,10 +50,13 @@ class InceptionNetwork(nn.Module):
             train: as in `__call__`.
             **kwargs: as in `nn.Module.init`.
         """
-        if isinstance(images, Tracer):
-            return super().init(rngs, images, train, **kwargs)
+        # traced in its shortest form: how it is lowered changes no variable
+        short = self.clone(options=dataclasses.replace(self.options, ops="xla"))
+        make = functools.partial(super(InceptionNetwork, short).init, train=train, **kwargs)
         shape = jax.ShapeDtypeStruct(jnp.shape(images), jnp.float32)
-        return self.lazy_init(rngs, shape, train, **kwargs)
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((rngs, images))):
+            return make(rngs, jnp.zeros(shape.shape, shape.dtype))
+        return jax.tree.map(jnp.asarray, initial.variables(make, rngs, shape))
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> Outputs:

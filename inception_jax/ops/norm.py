@@ -86,8 +86,8 @@ def _forward(
     x: Array, scale: Array, bias: Array, epsilon: float, relu: bool
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
     wide = x.astype(jnp.float32)
-    mean = wide.mean(0)
-    var = jnp.square(wide - mean[None]).mean(0)
+    mean = _sum(wide) / x.shape[0]
+    var = _sum(jnp.square(wide - mean[None])) / x.shape[0]
     inverse = lax.rsqrt(var + epsilon)
     y = _affine(wide, mean, inverse, scale, bias)
     y = jax.nn.relu(y) if relu else y
@@ -105,8 +105,8 @@ def _backward(
         gradient = jnp.where(positive, gradient, 0.0)
     # Kept whole: XLA would compute it again for each of its three uses.
     gradient = lax.optimization_barrier(gradient)
-    total = gradient.sum(0)
-    product = jnp.einsum("mc,mc->c", gradient, wide) - mean * total
+    total = _sum(gradient)
+    product = _sum(gradient * wide) - mean * total
     # Per channel: the gradient of x is a * gradient + b * x + c.
     a = inverse * scale.astype(jnp.float32)
     b = (2.0 * cotangents[2] - a * jnp.square(inverse) * product) / x.shape[0]
@@ -117,6 +117,12 @@ def _backward(
 
 _normalise = jax.custom_vjp(_primal, nondiff_argnums=(3, 4))
 _normalise.defvjp(_forward, _backward)
+
+
+def _sum(x: Array) -> Array:
+    """Sum of x[M,C] over M, as a product: a sum is three programs for XLA to compile."""
+    # one row of ones alone would be made a sum again
+    return jnp.dot(jnp.ones((4, x.shape[0]), x.dtype), x, precision="highest")[0]
 
 
 def _affine(x: Array, mean: Array, inverse: Array, scale: Array, bias: Array) -> Array:

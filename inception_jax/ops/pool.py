@@ -25,11 +25,7 @@ class Windows(NamedTuple):
 
 
 def max_pool(
-    x: Array,
-    window: Pair,
-    strides: Pair,
-    padding: Padding,
-    lowering: str = "auto",
+    x: Array, window: Pair, strides: Pair, padding: Padding, lowering: str = "auto"
 ) -> Array:
     """Maximum over windows of x[N,H,W,C]; the border never wins.
 
@@ -114,17 +110,16 @@ def _max_backward(box: Windows, place: Array, cotangent: Array) -> tuple[Array]:
     both = zip(_slices(cotangent, near, 0), _slices(place, near, -1), strict=True)
     for index, (gradient, winner) in enumerate(both):
         above, before = divmod(index, near.window[1])
-        for i in range((back[0] - above) * down, min((back[0] - above + 1) * down, rows)):
-            for j in range(
-                (back[1] - before) * right, min((back[1] - before + 1) * right, columns)
-            ):
+        top = (back[0] - above) * down
+        for i in range(top, min(top + down, rows)):
+            first = (back[1] - before) * right
+            for j in range(first, min(first + right, columns)):
                 part = jnp.where(winner == i * columns + j, gradient, 0)
                 found[i % down][j % right] = found[i % down][j % right] + part
     shape = (place.shape[0], *blocks, place.shape[-1])
     full = [jnp.stack([jnp.broadcast_to(f, shape) for f in row], axis=3) for row in found]
-    whole = jnp.stack(full, axis=2).reshape(
-        shape[0], blocks[0] * down, blocks[1] * right, shape[-1]
-    )
+    size = (blocks[0] * down, blocks[1] * right)
+    whole = jnp.stack(full, axis=2).reshape(shape[0], *size, shape[-1])
     (top, _), (left, _) = box.padding
     return (whole[:, top : top + box.size[0], left : left + box.size[1]],)
 
@@ -143,9 +138,9 @@ def _sum_primal(x: Array, box: Windows) -> Array:
 
 def _sum_backward(box: Windows, _: None, cotangent: Array) -> tuple[Array]:
     """Sums at stride 1 are their own transpose, with the complementary border."""
-    (rows, columns), ((above, below), (left, right)) = box.window, box.padding
-    border = ((rows - 1 - above, rows - 1 - below), (columns - 1 - left, columns - 1 - right))
-    return (_sum_primal(cotangent, box._replace(padding=border)),)
+    sides = zip(box.window, box.padding, strict=True)
+    above, left = ((size - 1 - before, size - 1 - after) for size, (before, after) in sides)
+    return (_sum_primal(cotangent, box._replace(padding=(above, left))),)
 
 
 _sum_pool = jax.custom_vjp(_sum_primal, nondiff_argnums=(1,))
@@ -154,17 +149,15 @@ _sum_pool.defvjp(lambda x, box: (_sum_primal(x, box), None), _sum_backward)
 
 def _slices(x: Array, box: Windows, fill: float) -> Iterator[Array]:
     """For each place in a window, in reading order, the pixels of all windows at that place."""
-    edges = ((0, 0, 0), *((before, after, 0) for before, after in box.padding), (0, 0, 0))
-    padded = lax.pad(x, np.array(fill, x.dtype), edges) if any(map(any, box.padding)) else x
+    padded = plain.bordered(x, box.padding, fill)
     batch, height, width, channels = padded.shape
     (rows, columns), (down, right) = box.window, box.strides
     for i in range(rows):
         for j in range(columns):
             bottom = i + (height - rows) // down * down + 1
             end = j + (width - columns) // right * right + 1
-            yield lax.slice(
-                padded, (0, i, j, 0), (batch, bottom, end, channels), (1, down, right, 1)
-            )
+            ends = (batch, bottom, end, channels)
+            yield lax.slice(padded, (0, i, j, 0), ends, (1, down, right, 1))
 
 
 def _weights(
@@ -172,10 +165,8 @@ def _weights(
 ) -> np.ndarray:
     """One over the number of pixels that each window counts: f32[1, H', W', 1]."""
     counts = []
-    for size, length, step, (before, after) in zip(
-        shape[1:3], window, strides, padding, strict=True
-    ):
-        inside = np.pad(np.full(size, 1.0), (before, after), constant_values=count_include_pad)
+    for size, length, step, pads in zip(shape[1:3], window, strides, padding, strict=True):
+        inside = np.pad(np.full(size, 1.0), pads, constant_values=count_include_pad)
         starts = range(0, len(inside) - length + 1, step)
         counts.append(np.array([inside[start : start + length].sum() for start in starts]))
     return (1.0 / np.outer(*counts)).astype(np.float32)[None, :, :, None]

@@ -6,6 +6,7 @@ matrix products reach about 105. What no rule names is the plain XLA op.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +22,9 @@ class Site(NamedTuple):
     strides: tuple[int, int]
     padding: tuple[tuple[int, int], tuple[int, int]]
     channels: int
+    filters: int
+    size: tuple[int, int]
+    dtype: str
 
     @property
     def unpadded(self) -> bool:
@@ -32,10 +36,33 @@ class Site(NamedTuple):
         """Whether every output pixel reads one input pixel, its own."""
         return self.kernel == (1, 1) and self.strides == (1, 1) and self.unpadded
 
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Outputs of a Winograd tile, rows by columns; (1, 1) where no tile was measured."""
+        large = {(3, 3): (3, 3)} if min(self.size) >= 64 else {}
+        return (TILES | large).get(self.kernel, (1, 1))
+
+    @property
+    def filtered(self) -> bool:
+        """Whether Winograd's products outweigh what its transforms cost.
+
+        That takes channels to sum over, and more tiles than a kernel has pixels to transform: at 8²
+        448->384 the gradients take three times as long.
+        """
+        wide = min(self.channels, self.filters) >= 32 and math.prod(self.size) >= 200
+        plain = self.strides != (1, 1) or self.dtype != "float32"
+        return wide and not plain and self.tile != (1, 1)
+
 
 Table = tuple[tuple[str, Callable[[Site], bool]], ...]
 
+# Kernel -> tile: the faster of those measured.
+TILES = {(3, 3): (2, 2), (5, 5): (4, 4), (1, 7): (1, 4), (7, 1): (4, 1)}
+
 FORWARD: Table = (
+    # 73² 80->192: 80 and 118; 35² 96->96: 78 and 98; 5x5 48->64: 77 and 95; 17² 192->192 1x7: 74
+    # and 120, in FLOP of the direct sum.
+    ("winograd", lambda site: site.filtered),
     # 1x1: a convolution 62-88, a product 78-103; its filter gradient 13-41 and 42-94.
     ("product", lambda site: site.pointwise),
     # 149² 32->32: 20 and 95; 73² 80->192: 35 and 98; 35² 288->384 stride 2: 61 and 75;
@@ -43,13 +70,13 @@ FORWARD: Table = (
     ("padded_width", lambda site: site.unpadded and site.kernel[1] > 1 and site.channels >= 8),
 )
 
-FILTER_GRADIENT: Table = (
-    # 17² 160->160 7x1: 46 and 90; 8² 384->384 3x1: 52 and 101: height and width change roles.
-    ("swapped", lambda site: site.kernel[1] == 1 and site.strides == (1, 1)),
-    # 73² 80->192: 18 and 61, 33 with padded width; 35² 288->384 stride 2: 55, 97 and 71.
+# Of both gradients; "shifted" is about the filters' alone.
+GRADIENT: Table = (
+    # 73² 80->192: 59 and 105; 35² 96->96: 62 and 100; 5x5 48->64: 49 and 107; 17² 192->192 1x7: 62
+    # and 105; 147² 32->64: 54 and 66.
+    ("winograd", lambda site: site.filtered),
+    # 35² 288->384 stride 2: 55 and 97.
     ("shifted", lambda site: site.unpadded and site.channels >= 64),
-    # 149² 32->32: 17 and 58 (batch 4: 19 and 73); 24² 16->32: 30 and 57.
-    ("padded_width", lambda site: site.unpadded and site.channels >= 8),
 )
 
 MAX_POOL_PIXELS = 25

@@ -14,6 +14,7 @@ from flax import linen as nn
 from flax import struct
 from ml_collections import ConfigDict
 
+from inception_jax.models import initial
 from inception_jax.train import optimizer
 
 
@@ -56,7 +57,10 @@ def create(
     *,
     sharding: jax.sharding.Sharding | None = None,
 ) -> TrainState:
-    """The state before the first step, made by one compiled program for all seeds.
+    """The state before the first step.
+
+    Drawn leaf by leaf on this machine: as one program, Inception-v3's would compile for as long as
+    its training step. The values are the program's, bit for bit.
 
     Args:
         model: returns Outputs for images f32[N, H, W, C].
@@ -65,8 +69,14 @@ def create(
         image_shape: (H, W, C) of the network's input, px.
         sharding: where the state lives; None is the default device.
     """
-    initial = compiled(model, config, image_shape, sharding=sharding)
-    return initial(key_data(config.seed))
+    if jax.process_count() > 1:
+        return compiled(model, config, image_shape, sharding=sharding)(key_data(config.seed))
+    init_key, step_key = jax.random.split(jax.random.key(config.seed))
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    variables = initial.variables(model.init, init_key, images)
+    found = _state(variables, jax.random.key_data(step_key), config, _opt_state)
+    # each leaf in memory of its own, as the step that takes the state gives it away
+    return jax.device_put(found, sharding, may_alias=False)
 
 
 def compiled(
@@ -76,7 +86,7 @@ def compiled(
     *,
     sharding: jax.sharding.Sharding | None = None,
 ) -> Callable[[np.ndarray], TrainState]:
-    """The program of `create`: key data of a seed -> the state, for those who start many runs."""
+    """`create` as a program: key data of a seed -> the state, for those who start many runs."""
     return jax.jit(_initial(model, config, image_shape), out_shardings=sharding)
 
 
@@ -90,23 +100,42 @@ def _initial(
 ) -> Callable[[jax.Array], TrainState]:
     """Key data -> the state before the first step."""
     images = jnp.zeros((1, *image_shape), jnp.float32)
-    optim = optimizer.create(config.optim, lambda _: jnp.zeros(()))
 
-    def initial(data: jax.Array) -> TrainState:
+    def create(data: jax.Array) -> TrainState:
         init_key, step_key = jax.random.split(jax.random.wrap_key_data(data))
         variables = model.init(init_key, images)
-        params, batch_stats = variables["params"], variables.get("batch_stats", {})
-        averages = {"params": params, "batch_stats": batch_stats}
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            batch_stats=batch_stats,
-            ema=jax.tree.map(jnp.copy, averages) if config.optim.ema_decay else None,
-            opt_state=optim.init(params),
-            rng=jax.random.key_data(step_key),
+        start = _state(
+            variables, jax.random.key_data(step_key), config, lambda optim, tree: optim.init(tree)
         )
+        return start.replace(ema=jax.tree.map(jnp.copy, start.ema))
 
-    return initial
+    return create
+
+
+def _state(
+    variables: Any,
+    rng: jax.Array,
+    config: ConfigDict,
+    start: Callable[[optax.GradientTransformation, Any], Any],
+) -> TrainState:
+    """The state of a network's initial variables; `start` gives the optimizer's."""
+    params, batch_stats = variables["params"], variables.get("batch_stats", {})
+    optim = optimizer.create(config.optim, lambda _: jnp.zeros(()))
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=batch_stats,
+        ema={"params": params, "batch_stats": batch_stats} if config.optim.ema_decay else None,
+        opt_state=start(optim, params),
+        rng=rng,
+    )
+
+
+def _opt_state(optim: optax.GradientTransformation, params: Any) -> Any:
+    """`optim.init(params)` without a program for each shape: every leaf begins as one number."""
+    numbers = jax.device_get(optim.init(jax.tree.map(lambda leaf: leaf.dtype.type(0), params)))
+    shapes = jax.eval_shape(optim.init, params)
+    return jax.tree.map(lambda one, like: np.full(like.shape, one, like.dtype), numbers, shapes)
 
 
 def leaf_names(tree: Any) -> list[str]:

@@ -199,7 +199,7 @@ def test_depthwise_convolution_by_loops():
     for c, i, j in itertools.product(range(6), range(5), range(4)):
         window = x[:, i : i + 3, j : j + 3, c // 2]
         expected[:, i, j, c] = (window * kernel[:, :, 0, c]).sum(axis=(1, 2))
-    found = ops.depthwise_conv(
+    found = ops.conv(
         jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32),
         strides=(1, 1), padding=[(0, 0), (0, 0)],
     )  # fmt: skip

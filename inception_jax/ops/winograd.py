@@ -1,0 +1,143 @@
+"""Convolutions of stride 1 by Winograd's minimal filtering: fewer products, all in matrices.
+
+F(m, r) gives m outputs of r taps for m + r - 1 products: A'[(G g) * (B' d)] for m + r - 1 inputs d
+and taps g (Lavin and Gray 2016, arXiv:1509.09308). Here it runs along height and width, and the
+products are summed over channels as one batch of matrix products. The matrices are Toom and Cook's
+for the points below. Float32 differs from the direct sum by 4e-7 of it for three taps and 3e-6
+for seven (root mean square).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from inception_jax.ops.plain import Padding, Pair, bordered
+
+_POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2", "2", "-1/2", "3/4", "-4/3")))
+
+
+class Transforms(NamedTuple):
+    """A[n, m], B'[n, n] and G[n, r] of F(m, r), where n = m + r - 1."""
+
+    outputs: np.ndarray
+    inputs: np.ndarray
+    taps: np.ndarray
+
+
+@functools.cache
+def transforms(outputs: int, taps: int) -> Transforms:
+    """The matrices of F(outputs, taps), of at most 10 products; the last point is infinity."""
+    points = _POINTS[: outputs + taps - 2]
+    others = [[other for other in points if other != point] for point in points]
+    a = [[point**k for k in range(outputs)] for point in points]
+    b = [[*_coefficients(rest), 0] for rest in others]
+    g = [
+        [point**k / math.prod(point - other for other in rest) for k in range(taps)]
+        for point, rest in zip(points, others, strict=True)
+    ]
+    a.append([int(k == outputs - 1) for k in range(outputs)])
+    b.append(_coefficients(points))
+    g.append([int(k == taps - 1) for k in range(taps)])
+    return Transforms(*(np.array(matrix, np.float64) for matrix in (a, b, g)))
+
+
+def _coefficients(roots: Iterable[Fraction]) -> list[Fraction]:
+    """Of the product of (x - root), from the constant upwards."""
+    found = [Fraction(1)]
+    for root in roots:
+        found = [a - root * b for a, b in zip([Fraction(0), *found], [*found, 0], strict=True)]
+    return found
+
+
+def conv(x: Array, kernel: Array, padding: Padding, tile: Pair) -> Array:
+    """Convolution of x[N,H,W,C] with kernel[h,w,C,F] in tiles of so many rows and columns."""
+    taps = kernel.shape[:2]
+    sides = zip(x.shape[1:3], padding, taps, strict=True)
+    size = [length + sum(pads) - count + 1 for length, pads, count in sides]
+    windows = _windows(x, [before for before, _ in padding], size, taps, tile)
+    weights = jnp.dot(_taps(tile, taps).astype(x.dtype), kernel.reshape(math.prod(taps), -1))
+    weights = weights.reshape(-1, *kernel.shape[2:])
+    found = jnp.einsum("ptc,pcf->ptf", _flat(windows), weights)
+    return _joined(found.reshape(*windows.shape[:-1], -1), size, taps, tile)
+
+
+def gradients(
+    x: Array, kernel: Array, cotangent: Array, padding: Padding, tile: Pair
+) -> tuple[Array, Array]:
+    """Gradients by x[N,H,W,C] and kernel[h,w,C,F]; both read the same windows of the cotangent.
+
+    The first is the cotangent's convolution with the kernel turned round. The second is the
+    transposed algorithm: x in tiles takes the place of the outputs.
+    """
+    taps, size = kernel.shape[:2], x.shape[1:3]
+    starts = [count - 1 - before for count, (before, _) in zip(taps, padding, strict=True)]
+    windows = _windows(cotangent, starts, size, taps, tile)
+    turned = _taps(tile, taps)[:, ::-1].astype(x.dtype)
+    weights = jnp.dot(turned, kernel.reshape(math.prod(taps), -1))
+    weights = weights.reshape(-1, *kernel.shape[2:])
+    found = jnp.einsum("ptf,pcf->ptc", _flat(windows), weights)
+    counts = windows.shape[3:5]
+    ends = [(0, n * m - side) for n, m, side in zip(counts, tile, size, strict=True)]
+    matrices = [transforms(m, r).outputs for m, r in zip(tile, taps, strict=True)]
+    tiles = _split(bordered(x, ends), matrices, tile, counts)
+    sums = jnp.einsum("ptc,ptf->pcf", _flat(tiles), _flat(windows))
+    filters = jnp.dot(turned.T, sums.reshape(len(turned), -1)).reshape(kernel.shape)
+    return _joined(found.reshape(*windows.shape[:-1], -1), size, taps, tile), filters
+
+
+def _taps(tile: Pair, taps: Sequence[int]) -> np.ndarray:
+    """G of both axes: every product's factors of the taps of a kernel, [q*p, h*w]."""
+    tall, wide = (transforms(m, r).taps for m, r in zip(tile, taps, strict=True))
+    return np.einsum("pa,qb->qpab", tall, wide).reshape(len(tall) * len(wide), -1)
+
+
+def _windows(
+    x: Array, starts: Sequence[int], size: Sequence[int], taps: Sequence[int], tile: Pair
+) -> Array:
+    """Transformed windows [q,p,N,tiles,tiles,C], one for every tile of outputs[N,*size,F]."""
+    matrices = [transforms(m, r).inputs for m, r in zip(tile, taps, strict=True)]
+    counts = [-(-length // m) for length, m in zip(size, tile, strict=True)]
+    sides = zip(starts, counts, tile, matrices, x.shape[1:3], strict=True)
+    ends = [(start, n * m - m + len(b) - length - start) for start, n, m, b, length in sides]
+    return _split(bordered(x, ends), matrices, tile, counts)
+
+
+def _flat(x: Array) -> Array:
+    """[q,p,N,tiles,tiles,C] as [q*p, N*tiles*tiles, C], what one batch of products takes."""
+    return x.reshape(x.shape[0] * x.shape[1], -1, x.shape[-1])
+
+
+def _split(x: Array, matrices: list[np.ndarray], tile: Pair, counts: Sequence[int]) -> Array:
+    """Every tile of x[N,H,W,C] times a matrix[products, pixels] along height and along width."""
+    for axis, matrix, step, count in zip((1, 3), matrices, tile, counts, strict=True):
+        total = jnp.zeros((), x.dtype)
+        for pixel, column in enumerate(matrix.T.astype(x.dtype)):
+            end = pixel + (count - 1) * step + 1
+            part = lax.slice_in_dim(x, pixel, end, step, axis)[None]
+            total = total + _along(column, 0, part.ndim) * part
+        x = total
+    return x
+
+
+def _joined(x: Array, size: Sequence[int], taps: Sequence[int], tile: Pair) -> Array:
+    """Outputs [N,*size,F] of the products [q,p,N,tiles,tiles,F]."""
+    for axis, m, r in zip((3, 1), reversed(tile), reversed(taps), strict=True):
+        total = jnp.zeros((), x.dtype)
+        for products, column in zip(x, transforms(m, r).outputs.astype(x.dtype), strict=True):
+            part = jnp.expand_dims(products, axis + 1)
+            total = total + _along(column, axis + 1, part.ndim) * part
+        x = total.reshape(*total.shape[:axis], -1, *total.shape[axis + 2 :])
+    return x[:, : size[0], : size[1]]
+
+
+def _along(vector: np.ndarray, axis: int, dimensions: int) -> np.ndarray:
+    """The vector as an array of so many dimensions, all of them one but `axis`."""
+    return vector.reshape([-1 if index == axis else 1 for index in range(dimensions)])
