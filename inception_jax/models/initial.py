@@ -103,9 +103,9 @@ def variables(init: Callable[[Any, Any], Any], key: Any, images: Any) -> Any:
 
     with jax.ensure_compile_time_eval():  # also within a program that holds the key
         for step in reversed(steps):
-            values = [read(var) for var in step.invars]
-            if step.params.get("name") == _traced.__name__:
-                found = [_drawn(*values, step.outvars[0].aval.shape)]
+            if step.params.get("name") == "_traced":
+                leaf_key, scale = map(read, step.invars)
+                found = [_drawn(leaf_key, scale, step.outvars[0].aval.shape)]
             else:
                 unknown = [var for var in step.invars if not hasattr(var, "val")]
                 alone = program.replace(

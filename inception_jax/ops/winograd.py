@@ -43,9 +43,9 @@ def transforms(outputs: int, taps: int) -> Transforms:
         [point**k / math.prod(point - other for other in rest) for k in range(taps)]
         for point, rest in zip(points, others, strict=True)
     ]
-    a.append([int(k == outputs - 1) for k in range(outputs)])
+    a.append([Fraction(k == outputs - 1) for k in range(outputs)])
     b.append(_coefficients(points))
-    g.append([int(k == taps - 1) for k in range(taps)])
+    g.append([Fraction(k == taps - 1) for k in range(taps)])
     return Transforms(*(np.array(matrix, np.float64) for matrix in (a, b, g)))
 
 

@@ -160,7 +160,7 @@ def test_conv_equals_loops(name, lowering):
 @pytest.mark.parametrize("name", CONVS)
 def test_conv_takes_the_named_form(name):
     shape, kernel, strides, padding, forward, gradient = CONVS[name]
-    site = rules.Site(kernel[:2], strides, padding, *kernel[2:], shape[1:3], "float32")
+    site = rules.Site(kernel[:2], strides, padding, kernel[2], kernel[3], shape[1:3], "float32")
     assert rules.choose(rules.FORWARD, site) == forward
     if forward != "product":
         assert rules.choose(rules.GRADIENT, site) == gradient
