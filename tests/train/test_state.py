@@ -6,6 +6,7 @@ import hashlib
 
 import jax
 import numpy as np
+import pytest
 from standin import SHAPE, Network, config
 
 from inception_jax.train import state
@@ -35,6 +36,14 @@ def test_create_starts_averages_at_the_initial_values():
     assert int(start.step) == 0
     assert state.digest(start.ema) == state.digest(start.variables)
     assert state.create(Network(), config(), SHAPE).ema is None
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adamw"])
+def test_a_state_drawn_leaf_by_leaf_has_the_programs_bits(name):
+    cfg = config(optim__name=name, optim__ema_decay=0.9, seed=3)
+    drawn = state.create(Network(), cfg, SHAPE)
+    program = state.compiled(Network(), cfg, SHAPE)(state.key_data(3))
+    assert state.digest(drawn) == state.digest(program)
 
 
 def test_networks_without_batch_norm_have_empty_statistics():
