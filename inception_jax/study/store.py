@@ -203,7 +203,7 @@ def matches(expected: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
 
     A key that came later than the found config has its default, with which that was made.
     """
-    wanted, present = _flat(expected), {**_defaults(), **_flat(found)}
+    wanted, present = flat(expected), {**_defaults(), **flat(found)}
     return all(
         key in present and present[key] == value
         for key, value in wanted.items()
@@ -213,14 +213,14 @@ def matches(expected: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
 
 @functools.cache
 def _defaults() -> dict[str, Any]:
-    return _flat(json.loads(config_lib.to_json(config_lib.default())))
+    return flat(json.loads(config_lib.to_json(config_lib.default())))
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
-            leaves.update(_flat(value, f"{prefix}{key}."))
+            leaves.update(flat(value, f"{prefix}{key}."))
         else:
             leaves[f"{prefix}{key}"] = value
     return leaves

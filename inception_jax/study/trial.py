@@ -68,9 +68,9 @@ def run(folder: Path, prepare: bool = False) -> None:
 
         data.load(config.data)
         return
-    config.parallel.update(addresses(os.environ.get(PROCESS_VARIABLE, "")))
+    place = addresses(os.environ.get(PROCESS_VARIABLE, ""))
     if config.eval.members:
-        if config.parallel.process_id > 0:
+        if int(place["process_id"]) > 0:
             return  # one process scores what all have trained
         from inception_jax.evaluate import rescore
         from inception_jax.study.definition import FOLDER_NAME
@@ -83,6 +83,7 @@ def run(folder: Path, prepare: bool = False) -> None:
         return
     from inception_jax import train
 
+    config.parallel.update(place)
     train.run(config, str(folder), progress=False)
 
 
