@@ -53,6 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--slurm", metavar="KEY=VALUE,...", help="sbatch parameters: partition, ..."
     )
     parser.add_argument(
+        "--track", metavar="NAME,...", help="tell of finished trials: tensorboard, wandb, mlflow"
+    )
+    parser.add_argument(
         "--early", action="store_true", help="stop what the study's early looks have settled"
     )
 
@@ -83,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         address=args.address,
         slurm=args.slurm,
         early=args.early,
+        track=args.track,
     )
     return 0
 

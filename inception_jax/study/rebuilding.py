@@ -1,4 +1,4 @@
-"""The report's pages, rebuilt while a study runs, by a process of its own at the lowest priority.
+"""The report's pages, rebuilt while a study runs, by a process of its own at low priority.
 
 It is rebuilt when results have come, not before the last one has been looked at for a while, and
 never takes more than a small share of the time. Whatever happens to it is no concern of the study.
@@ -19,6 +19,7 @@ from inception_jax.study.launch import Event
 _SECONDS = 30.0  # between the end of one and the start of the next
 _SHARE = 20  # … and at least so many times as long as the last one took
 _LONGEST = 600.0
+NICE = 10  # a tenth of a core beside trials that fill it; at 19 it would hardly get on
 COMMAND = (sys.executable, "-m", "inception_jax", "report")
 
 
@@ -73,4 +74,4 @@ class Rebuilder:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is the driver's
             )
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)

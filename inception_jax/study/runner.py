@@ -15,12 +15,22 @@ from typing import Any
 from rich.console import Console
 
 from inception_jax import errors
-from inception_jax.study import costs, definition, launch, lock, remote, search, store
+from inception_jax.study import (
+    costs,
+    definition,
+    launch,
+    lock,
+    rebuilding,
+    remote,
+    search,
+    store,
+    tracking,
+)
 from inception_jax.study import early as early_lib
 from inception_jax.study import needs as needs_lib
 from inception_jax.study.board import Board
 from inception_jax.study.definition import Study
-from inception_jax.study.launch import Interrupted, Job, Launcher
+from inception_jax.study.launch import Event, Interrupted, Job, Launcher
 from inception_jax.study.progress import duration
 
 
@@ -56,6 +66,7 @@ def run(
     address: str | None = None,
     slurm: str | None = None,
     early: bool = False,
+    track: str | None = None,
     console: Console | None = None,
 ) -> Path:
     """Runs the study `experiments/NAME.py` and writes its report.
@@ -73,6 +84,7 @@ def run(
         time_limit: seconds after which an attempt at a trial is ended and counts as failed.
         address: of the Ray cluster for "ray"; None starts one on this machine.
         slurm: sbatch's parameters for "slurm", as "partition=gpu,account=vision".
+        track: trackers to tell of each finished trial, as "tensorboard,mlflow"; see `tracking`.
         early: stop arms whose questions a look has settled, by the rule in the study's file.
         console: where to print.
 
@@ -101,15 +113,17 @@ def run(
     options |= {"scale": scale if scale != "default" else None, "jobs": jobs}
     options |= {"launcher": launcher if launcher != "local" else None}
     options |= {"needs": needs, "time_limit": time_limit, "address": address, "slurm": slurm}
-    options |= {"early": early or None}
+    options |= {"early": early or None, "track": track}
     given: dict[str, Any] = {"needs": needs_lib.parse(needs), "time_limit": time_limit}
     for option, value, owner in (("address", address, "ray"), ("slurm", slurm, "slurm")):
         if launcher == owner:
             given[option] = value
         elif value is not None:
             raise errors.UsageError(f"--{option} goes with --launcher {owner}")
+    trackers = tracking.parse(track)
     chosen = launch.create(launcher, jobs=jobs, memory_gb=study.memory_gb, **given)
-    return run_study(study, root, chosen, console or Console(), command(name, options))
+    again = command(name, options)
+    return run_study(study, root, chosen, console or Console(), again, track=trackers)
 
 
 def command(name: str, options: dict[str, Any]) -> str:
@@ -130,6 +144,7 @@ def run_study(
     console: Console,
     again: str = "",
     count: Callable[[Path, Study], None] = costs.count,
+    track: Sequence[str] = (),
 ) -> Path:
     """Runs what is missing of `study` in `root` and writes the report; see `run`.
 
@@ -140,6 +155,7 @@ def run_study(
         console: where to print.
         again: the command that goes on with the study, for messages.
         count: counts the arms' costs.
+        track: names of `tracking.TRACKERS`.
     """
     again = again or f"inception-jax study {study.name} --workdir {root}"
     url = str(root).rstrip("/") if remote.is_url(root) else ""
@@ -159,7 +175,13 @@ def run_study(
         tuned = _tuned(root, study, launcher, console, again, url)
         missing, done = _jobs(root, tuned, console, url)
         waiting = early_lib.still_needed(root, tuned, missing)
-        failed = _launch(root, tuned, waiting, done, launcher, console, again) if waiting else []
+        with rebuilding.Rebuilder(root) as pages:
+            told = tracking.Tracking(root, tuned, track, console)
+            told.catch_up(done)
+            others = (pages, told)
+            failed: list[Event] = []
+            if waiting:
+                failed = _launch(root, tuned, waiting, done, launcher, console, again, others)
         if done and not waiting:
             console.print(f"all {len(done)} trials are there already", highlight=False)
         count(root, study)
@@ -221,17 +243,23 @@ def _launch(
     launcher: Launcher,
     console: Console,
     again: str,
-) -> list[launch.Event]:
+    others: Sequence[Callable[[Event | None], None]] = (),
+) -> list[Event]:
     before = f", {len(done)} done before" if done else ""
     console.print(f"{len(waiting)} trials to run{before}; {launcher.describe()}", highlight=False)
     board = Board(console, waiting, done, launcher.slots(), root, study.title, again)
+
+    def report(event: Event | None) -> None:
+        for follow in (board, *others):
+            follow(event)
+
     try:
         with _terminable():
             _check(waiting, launcher, console)
             with board:
                 for wave in early_lib.waves(root, study, waiting, board.spare):
                     for stage in _stages(wave):
-                        launcher.launch(stage, board)
+                        launcher.launch(stage, report)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; finished trials are kept. To go on: {again}") from None
     return board.failures

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def wandb(run: Run) -> None:
 
 
 def mlflow(run: Run) -> None:
-    """A run in the experiment of the study's name, in DIR/mlruns or where MLFLOW_TRACKING_URI is."""
+    """A run in the experiment of the study's name, in DIR/mlruns or at MLFLOW_TRACKING_URI."""
     package: Any = importlib.import_module("mlflow")
     if "MLFLOW_TRACKING_URI" not in os.environ:
         package.set_tracking_uri((run.root / "mlruns").resolve().as_uri())
@@ -188,6 +189,6 @@ class Tracking:
             seed=job.seed,
             settings={"arm": job.arm, "seed": job.seed}
             | {k: v if isinstance(v, str | int | float) else str(v) for k, v in settings.items()},
-            metrics={k: float(v) for k, v in record["metrics"].items() if isinstance(v, int | float)},
+            metrics={k: v for k, v in record["metrics"].items() if isinstance(v, int | float)},
             curve=metrics_file.read(job.folder / "metrics.jsonl"),
         )
