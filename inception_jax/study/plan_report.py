@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.table import Table
 
 from inception_jax.study import power
 from inception_jax.study.devices import Device
-from inception_jax.study.planning import Plan, QuestionPlan
+from inception_jax.study.planning import Plan, QuestionPlan, Work
 from inception_jax.study.wording import NONE, count
 
 Pairs = Sequence[tuple[Plan, Device]]
@@ -82,17 +83,21 @@ def _budget(plan: Plan, device: Device) -> Table:
         if seeds is None:
             table.add_row(name, _UNREACHED, *[NONE] * 5)
             continue
-        cost = _cost(plan, device, seeds)
-        table.add_row(
-            name,
-            str(seeds),
-            f"{cost['trials']:,}",
-            count(cost["images_trained"]),
-            count(cost["images_evaluated"]),
-            f"{cost['macs']:.2e}",
-            _hours(cost["device_hours"]),
-        )
+        table.add_row(name, str(seeds), *_spent(_cost(plan, device, seeds)))
+    if plan.search and plan.study.search:
+        seeds = str(plan.study.search.seeds)
+        table.add_row("search, before", seeds, *_spent(_cost_of(plan.search, device)))
     return table
+
+
+def _spent(cost: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{cost['trials']:,}",
+        count(cost["images_trained"]),
+        count(cost["images_evaluated"]),
+        f"{cost['macs']:.2e}",
+        _hours(cost["device_hours"]),
+    )
 
 
 def _hours(hours: float) -> str:
@@ -100,15 +105,18 @@ def _hours(hours: float) -> str:
 
 
 def _cost(plan: Plan, device: Device, seeds: int) -> dict[str, Any]:
-    work = plan.work
-    macs = seeds * work.macs
+    """Of so many seeds, without the search."""
+    work = Work(*(seeds * number for number in dataclasses.astuple(plan.work)))
+    return {"seeds": seeds, **_cost_of(work, device)}
+
+
+def _cost_of(work: Work, device: Device) -> dict[str, Any]:
     return {
-        "seeds": seeds,
-        "trials": seeds * work.trials,
-        "images_trained": seeds * work.trained,
-        "images_evaluated": seeds * work.evaluated,
-        "macs": macs,
-        "device_hours": device.hours(2.0 * macs),
+        "trials": work.trials,
+        "images_trained": work.trained,
+        "images_evaluated": work.evaluated,
+        "macs": work.macs,
+        "device_hours": device.hours(2.0 * work.macs),
     }
 
 
@@ -163,6 +171,7 @@ def _plan(plan: Plan, device: Device) -> dict[str, Any]:
         },
         "as_it_stands": _cost(plan, device, study.seeds),
         "needed": None if plan.seeds is None else _cost(plan, device, plan.seeds),
+        "search": None if plan.search is None else _cost_of(plan.search, device),
         "not_counted": plan.uncounted,
     }
 

@@ -7,6 +7,7 @@ the config says, on every split and with the averaged parameters where there are
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ml_collections import ConfigDict
 
 from inception_jax import config as config_lib
 from inception_jax import errors
-from inception_jax.study import power
+from inception_jax.study import power, search
 from inception_jax.study.definition import Question, Study
 from inception_jax.study.noise import Earlier, Noise
 
@@ -82,6 +83,7 @@ class Plan:
         questions: a row for each.
         earlier: where the noise comes from.
         work: of one seed.
+        search: of the search before the study, all of its trials; None where there is none.
         uncounted: arms whose cost is not known here, and why.
     """
 
@@ -90,6 +92,7 @@ class Plan:
     questions: tuple[QuestionPlan, ...]
     earlier: Earlier
     work: Work
+    search: Work | None = None
     uncounted: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -117,7 +120,7 @@ def make(study: Study, target: Target, earlier: Earlier) -> Plan:
         _question(study, question, noise, target)
         for question, noise in zip(study.questions, earlier.noises, strict=True)
     )
-    return Plan(study, target, rows, earlier, work, uncounted)
+    return Plan(study, target, rows, earlier, work, _search_of(study), uncounted)
 
 
 def _question(study: Study, question: Question, noise: Noise, target: Target) -> QuestionPlan:
@@ -151,6 +154,14 @@ def _question(study: Study, question: Question, noise: Noise, target: Target) ->
 
 def _at(power_of: Callable[..., float], distance: float, alpha: float) -> Callable[[int], float]:
     return lambda n: power_of(distance, n, alpha)
+
+
+def _search_of(study: Study) -> Work | None:
+    if study.search is None:
+        return None
+    one, _ = work_of(search.phase(study))
+    seeds = study.search.seeds
+    return Work(*(seeds * count for count in dataclasses.astuple(one)))
 
 
 def work_of(study: Study) -> tuple[Work, dict[str, str]]:

@@ -22,6 +22,16 @@ def test_json_has_both_scales_and_what_they_cost(capsys):
     assert stands["device_hours"] == pytest.approx(2 * stands["macs"] / peak / 3600)
 
 
+def test_a_search_is_said(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ["plan", "optimizer", "--scale", "default", "--device", "a100"]
+    assert main(words) == 0
+    assert "search, before" in capsys.readouterr().out
+    assert main([*words, "--format", "json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["search"]["trials"] == 20
+
+
 def test_table_fits_80_columns(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     words = ["plan", "resolution", "--scale", "default", "--device", "p100", "--effect", "1"]

@@ -83,6 +83,15 @@ def test_arms_that_train_nothing_cost_their_evaluation():
     assert alone.macs == forward * (3 * alone.trained + alone.evaluated)
 
 
+def test_a_search_is_counted_once_beside_the_seeds():
+    found = plan(study.load("optimizer"))
+    assert found.search is not None
+    # two arms, five rates, two seeds: as many images a trial as the study's own
+    assert found.search.trials == 2 * 5 * 2
+    assert found.search.macs == 10 * found.work.macs
+    assert plan(study.load("smoothing")).search is None
+
+
 def test_an_ensemble_costs_all_its_members():
     described = study.load("ensemble")
     trained = dataclasses.replace(described, arms=described.arms[:4], questions=())
