@@ -122,6 +122,13 @@ def test_seeds_are_enough_and_the_study_says_what_it_must(name):
     assert described.fairness
     assert described.differs
     assert all(question.source for question in described.questions)
+    opening = config_lib.load_module(config_lib.folder("experiments") / f"{name}.py").__doc__
+    smoke, paper = (study.load(name, scale).seeds for scale in ("smoke", "paper"))
+    counts = f"Seeds: {described.seeds}; {smoke} at the smoke scale, {paper} at the paper's."
+    assert counts in opening
+    assert "Fair, because" in opening
+    assert "Not fair" in " ".join(opening.split())
+    assert {question.direction for question in described.questions} <= set(definition.DIRECTIONS)
 
 
 def test_the_claims_of_the_list_are_there():
