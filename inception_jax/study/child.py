@@ -18,13 +18,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
 from inception_jax import errors
-from inception_jax.study import machine, remote, store, sync
+from inception_jax.study import files, machine
 from inception_jax.study.machine import Slot
+
+if TYPE_CHECKING:
+    from inception_jax.study import sync
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL
@@ -56,7 +59,11 @@ class Work:
     @property
     def place(self) -> Path:
         """The trial's folder on this machine."""
-        return remote.mirror(self.url) / self.folder if self.url else Path(self.folder)
+        if not self.url:
+            return Path(self.folder)
+        from inception_jax.study import remote
+
+        return remote.mirror(self.url) / self.folder
 
     def to_json(self) -> str:
         """As text, for a worker elsewhere."""
@@ -132,6 +139,8 @@ class Child:
             coordinator = f"127.0.0.1:{free_port()}"
         try:
             if work.url:
+                from inception_jax.study import sync
+
                 self._copier = sync.open_trial(work.url, work.folder, first=not first)
             for rank, share in enumerate(shares, first):
                 self._start(rank, share, coordinator)
@@ -151,7 +160,7 @@ class Child:
     def _start(self, rank: int, share: Slot, coordinator: str) -> None:
         work = self._work
         folder = self._folder
-        environment = machine.environment(share, os.environ)
+        environment = machine.environment(share, os.environ, work.processes)
         environment["INCEPTION_JAX_DRIVER"] = str(os.getpid())
         if work.processes > 1:
             environment["INCEPTION_JAX_PROCESS"] = f"{rank}/{work.processes}@{coordinator}"
@@ -182,7 +191,7 @@ class Child:
         if self._copier:
             self._reason = self._copier.finish() or self._reason
             self._copier = None
-        result = (self._folder / store.RESULT_FILE).exists()
+        result = (self._folder / files.RESULT_FILE).exists()
         seconds = time.monotonic() - self._begun
         if self._reason:
             return Exit(None, self._reason, result=result, seconds=seconds)

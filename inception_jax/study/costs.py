@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from inception_jax import config as config_lib
 from inception_jax import errors
-from inception_jax.study import store
+from inception_jax.study import files, store
 from inception_jax.study.definition import CostClaim, Kernel, Study
 from inception_jax.study.stats import Verdict
 
@@ -87,7 +87,7 @@ def count(root: Path, study: Study) -> None:
 
     Arms that cannot be counted (a data set that is not on this machine) are left out.
     """
-    path = root / store.COSTS_FILE
+    path = root / files.COSTS_FILE
     held = store.read_json(path)
     known: dict[str, Any] = held if isinstance(held, dict) else {}
     configs = store.arm_configs(study)
@@ -142,7 +142,7 @@ def _count(plain: Mapping[str, Any]) -> dict[str, int]:
 
 def read_measures(root: Path) -> dict[str, tuple[float, ...]]:
     """What `count` kept of the claims' measures."""
-    held = store.read_json(root / store.COSTS_FILE)
+    held = store.read_json(root / files.COSTS_FILE)
     found = held.get(_MEASURES) if isinstance(held, dict) else None
     return {
         name: tuple(values)
@@ -153,7 +153,7 @@ def read_measures(root: Path) -> dict[str, tuple[float, ...]]:
 
 def read(root: Path) -> dict[str, ArmCost]:
     """The costs that `count` kept; an arm that is not there, or not readable, is left out."""
-    held = store.read_json(root / store.COSTS_FILE)
+    held = store.read_json(root / files.COSTS_FILE)
     found: dict[str, ArmCost] = {}
     for arm, entry in held.items() if isinstance(held, dict) else ():
         if isinstance(entry, dict):

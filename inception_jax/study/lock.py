@@ -24,7 +24,7 @@ from uuid import uuid4
 import psutil
 
 from inception_jax import errors
-from inception_jax.study import store
+from inception_jax.study import files
 
 LOCK_FILE, LEASE_FILE = ".lock", ".lease.json"
 BEAT_SECONDS = 10.0  # between two renewals
@@ -91,7 +91,7 @@ class Folder:
 
     def write(self, name: str, content: bytes) -> None:
         """See `Place`."""
-        store.write_text(self._root / name, content.decode())
+        files.write_text(self._root / name, content.decode())
 
     def remove(self, name: str) -> None:
         """See `Place`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from inception_jax import errors, startup
 from inception_jax.study.needs import Needs
 
-_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+_THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ def _available_gb() -> float:
     return psutil.virtual_memory().available / 1e9
 
 
-def environment(slot: Slot, base: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process in `slot`.
+def environment(slot: Slot, base: Mapping[str, str], processes: int = 1) -> dict[str, str]:
+    """The environment of a process in `slot`, one of so many of its trial.
 
     On CPU it gets its slot's XLA devices and one thread for each library, wherever it runs, so
     that it gives the same bits. All share JAX's compilation cache: the seeds of an arm compile
@@ -130,4 +130,7 @@ def environment(slot: Slot, base: Mapping[str, str]) -> dict[str, str]:
         flags = startup.flags(devices=slot.devices, available=slot.devices)
         result["XLA_FLAGS"] = startup.with_flags(base.get("XLA_FLAGS", ""), flags)
         result.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+        # XLA's pool has as many threads, and how it cuts a loop depends on that: with the same
+        # number in each, two processes of one device give the bits of one process of two
+        result["NPROC"] = str(slot.devices * processes)
     return result

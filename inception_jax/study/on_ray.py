@@ -90,6 +90,7 @@ class OnRay(Pool[_Task]):
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves beside other work
         quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
         own = {"num_cpus": startup.cores(), "include_dashboard": False}
         try:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from inception_jax import errors
-from inception_jax.study.store import CONFIG_FILE, RESULT_FILE
+from inception_jax.study.files import CONFIG_FILE, RESULT_FILE
 
 # What a trial's folder holds for reports; its checkpoints and parameters are fetched by workers.
 _LIGHT = (CONFIG_FILE, RESULT_FILE, "failure.json", "metrics.jsonl", "log.txt", "predictions.npz")

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from inception_jax import errors
-from inception_jax.study import child, store
+from inception_jax.study import child, files
 from inception_jax.study.child import Child, Exit, Work
 from inception_jax.study.machine import Slot
 
@@ -40,7 +40,7 @@ class Notes:
     def begin(self, rank: int) -> None:
         """Says that a process begins, again perhaps."""
         self._path(rank, "exit").unlink(missing_ok=True)
-        store.write_json(self._path(rank, "begun"), {"process": os.getpid()})
+        files.write_json(self._path(rank, "begun"), {"process": os.getpid()})
 
     def begun(self) -> bool:
         """Whether the first process has begun."""
@@ -48,11 +48,11 @@ class Notes:
 
     def end(self, rank: int, ended: Exit) -> None:
         """Says how a process ended."""
-        store.write_json(self._path(rank, "exit"), json.loads(ended.to_json()))
+        files.write_json(self._path(rank, "exit"), json.loads(ended.to_json()))
 
     def exit(self, rank: int) -> Exit | None:
         """How a process ended; None where that is not known."""
-        content = store.read_json(self._path(rank, "exit"))
+        content = files.read_json(self._path(rank, "exit"))
         if content is None:
             return None
         try:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,10 +24,16 @@ from inception_jax import config as config_lib
 from inception_jax import errors
 from inception_jax.study import serialization, untrusted
 from inception_jax.study.definition import Study
+from inception_jax.study.files import (
+    CONFIG_FILE,
+    FAILURE_FILE,
+    RESULT_FILE,
+    STUDY_FILE,
+    read_json,
+    write_json,
+)
 
 State = Literal["done", "missing", "failed", "broken", "foreign", "spared"]
-STUDY_FILE, COSTS_FILE = "study.json", "costs.json"
-RESULT_FILE, CONFIG_FILE, FAILURE_FILE = "result.json", "config.json", "failure.json"
 
 _HOLDS = (".lock", ".lease", "..lease")  # files of the driver that holds the folder
 _SEED_FOLDER = re.compile(r"seed-(\d{1,9})")
@@ -75,28 +80,6 @@ class Trial:
 def trial_folder(root: Path, arm: str, seed: int) -> Path:
     """Where a trial lives."""
     return root / "trials" / arm / f"seed-{seed}"
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Writes data whole or not at all, also when two processes write it at once."""
-    write_text(path, json.dumps(data, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all, also when two processes write it at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # never through a link that somebody left there
-    with temporary.open("x", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def read_json(path: Path) -> Any:
-    """The file's content, or None where it is not there or is not JSON; see `untrusted`."""
-    return untrusted.json_file(path)
 
 
 def register(root: Path, study: Study) -> Study:

@@ -13,9 +13,9 @@ import threading
 from pathlib import Path, PurePosixPath
 
 from inception_jax.study import store
+from inception_jax.study.files import CONFIG_FILE, FAILURE_FILE, RESULT_FILE
 from inception_jax.study.launch import Job
 from inception_jax.study.remote import Remote, explained, is_url, line, mirror
-from inception_jax.study.store import CONFIG_FILE, FAILURE_FILE, RESULT_FILE
 
 SEND_SECONDS = 60.0  # between two copies of a trial that runs
 _CHECKPOINTS = "checkpoints"

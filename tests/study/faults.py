@@ -62,7 +62,7 @@ FAULTS = (
     ),
     Fault(
         "hang", "A trial hangs", "it sleeps for ten minutes; the time limit is a few seconds",
-        "hang", "reported", "it ran past the time limit", {"time_limit": 6.0},
+        "hang", "reported", "it ran past the time limit", {"time_limit": 10.0},
     ),
     Fault(
         "nan", "The loss is NaN", "the trial ends as training does then", "nan",

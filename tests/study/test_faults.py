@@ -19,7 +19,7 @@ from conftest import Bench
 from faults import FAULTS, LAUNCHERS
 
 from inception_jax import errors
-from inception_jax.study import needs, runner, store
+from inception_jax.study import files, needs, runner
 
 CLUSTERS = bool(os.environ.get("INCEPTION_JAX_TEST_CLUSTERS"))
 GATE = pytest.mark.skipif(not CLUSTERS, reason="set INCEPTION_JAX_TEST_CLUSTERS=1")
@@ -57,6 +57,7 @@ def own_ray():
     """A Ray that the cells of this file share."""
     import ray  # pyright: ignore[reportMissingImports]
 
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     ray.init(
         address="local", num_cpus=4, include_dashboard=False, log_to_driver=False,
         logging_level=logging.ERROR,
@@ -121,14 +122,14 @@ def preempt(bench, launcher):
 
 def reported(bench, fault, launcher, options, monkeypatch):
     if fault.name == "full":
-        write, full = store.write_text, [True]
+        write, full = files.write_text, [True]
 
         def no_room(path, text):
             if path.name == "failure.json" and full:
                 raise OSError(28, os.strerror(28))
             write(path, text)
 
-        monkeypatch.setattr(store, "write_text", no_room)
+        monkeypatch.setattr(files, "write_text", no_room)
     with pytest.raises(runner.TrialsFailed) as caught:
         bench.run(launcher, **options)
     assert fault.reason in str(caught.value)
@@ -183,6 +184,7 @@ def lose_ray_node(bench, options, request):
     import ray  # pyright: ignore[reportMissingImports]
     from ray.cluster_utils import Cluster  # pyright: ignore[reportMissingImports]
 
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
     if ray.is_initialized():
         ray.shutdown()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
