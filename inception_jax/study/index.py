@@ -72,12 +72,9 @@ class Row:
 
 
 def rows(records: Sequence[Record]) -> list[Row]:
-    """A row for every claim, in the order of the claims; further claims of the records follow."""
+    """A row for every claim, in the order of the claims."""
     asked = claims.asked()
-    known = {claim.id for claim in claims.CLAIMS}
-    further = sorted({a.claim for r in records for a in r.answers} - known)
-    extra = [Claim(name, "a question of one's own") for name in further]
-    return [_row(claim, asked.get(claim.id, {}), records) for claim in (*claims.CLAIMS, *extra)]
+    return [_row(claim, asked[claim.id], records) for claim in claims.CLAIMS]
 
 
 def _row(claim: Claim, asked: Mapping[str, Sequence], records: Sequence[Record]) -> Row:
@@ -143,8 +140,7 @@ def publish(folder: Path) -> list[Row]:
     context |= {"controls": _controls(folder)}
     pages.write(folder / "index.md", pages.render("index.md.j2", context))
     for row in found:
-        if row.record is not None or row.claim in claims.CLAIMS:
-            _claim_page(folder / "claims", row)
+        _claim_page(folder / "claims", row)
     return found
 
 

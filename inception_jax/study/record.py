@@ -138,7 +138,7 @@ def write(path: Path, record: Record) -> None:
 
 
 def read(path: Path) -> Record:
-    """The record of a `summary.json`.
+    """The record of a `summary.json`, under the name of the folder in which it lies.
 
     Raises:
         UserError: the file is no such record.
@@ -151,6 +151,7 @@ def read(path: Path) -> Record:
         if any(answer.verdict not in get_args(Verdict) for answer in answers):
             raise ValueError("no such verdict")
         rest = {key: tuple(data.pop(key)) for key in ("arms", "warnings", "plots")}
+        data["folder"] = path.parent.name
         return Record(spent=Spent(**data.pop("spent")), answers=answers, **rest, **data)
     except OSError as error:
         raise errors.UserError(f"cannot read {path}: {error.strerror or error}") from error

@@ -243,6 +243,16 @@ def test_the_browser_shows_every_claim_and_the_forest(published, runs, tmp_path)
         assert text in dom
 
 
+def test_questions_that_are_no_claim_of_the_paper_have_no_row(published):
+    path = published / "factorization" / "summary.json"
+    data = json.loads(path.read_text())
+    data["answers"][0]["claim"] = "../A/A"
+    path.write_text(json.dumps(data))
+    index.publish(published)
+    assert list(index_rows(published)) == IDS
+    assert not list(published.glob("**/A.md"))
+
+
 def test_controls_stand_beside_them(published):
     assert "Not run: an A/A study" in (published / "index.md").read_text()
     (published / "controls.md").write_text(
@@ -283,8 +293,8 @@ def test_a_summary_is_read_as_it_was_written(runs, tmp_path):
     root = runs / "factorization"
     made = report.make(root)
     new = answers.of_summary(made.summary, "factorization", list(made.plots))
-    record.write(tmp_path / record.FILE, new)
-    assert record.read(tmp_path / record.FILE) == new
+    record.write(tmp_path / "factorization" / record.FILE, new)
+    assert record.read(tmp_path / "factorization" / record.FILE) == new
     assert new.spent.trials == 15
     assert new.spent.core_minutes == pytest.approx(15 * 1.5 * 2 / 60)
     forward = sum(arm["macs"] for arm in new.arms)
