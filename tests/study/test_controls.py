@@ -60,6 +60,7 @@ def test_a_draw_has_other_images_and_the_first_is_as_ever():
         assert (one != other).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_rates_are_nominal_and_powers_as_planned(drawn, tmp_path):
     lines = list(controls.run(tmp_path, 60))
     pilot = controls.Pilot(1, ACCURACY, SPREAD)
@@ -81,11 +82,11 @@ def test_the_exact_interval_is_the_published_one():
 
 
 def test_a_rate_that_does_not_fit_is_said(drawn, tmp_path):
-    lines = list(controls.run(tmp_path, 20))
+    lines = list(controls.run(tmp_path, 8))
     sure = controls.Pilot(1, ACCURACY, SPREAD / 10)
     text = controls_page.page(STUDY, sure, lines, sure)
     assert "**no**" in text
-    assert "repeated 20 times" in text
+    assert "repeated 8 times" in text
 
 
 def test_repeats_go_on_where_they_ended(drawn, tmp_path):
