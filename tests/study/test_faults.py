@@ -66,7 +66,7 @@ def own_ray():
     ray.shutdown()
 
 
-def until(condition, seconds=120.0):
+def until(condition, seconds=400.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
