@@ -97,12 +97,20 @@ class OnRay(Pool[_Task]):
             if self._address:
                 self._ray.init(address=self._address, **quiet)
             else:
-                self._ray.init(address="local", **own, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                self._start({**own, **quiet})
+        except Exception as error:  # Ray raises bare ones, too, as when a node is slow to start
             where = f"Ray at {self._address}" if self._address else "a Ray on this machine"
             reason = (str(error) or type(error).__name__).splitlines()[0][:300]
             raise errors.UserError(f"cannot use {where}: {reason}") from None
         self._own = True
+
+    def _start(self, options: dict[str, Any]) -> None:
+        """Starts a Ray here; a machine with much else to do may take longer than Ray waits."""
+        try:
+            self._ray.init(address="local", **options)
+        except Exception:  # a bare one
+            self._ray.shutdown()
+            self._ray.init(address="local", **options)
 
     def close(self) -> None:
         """Leaves the cluster, or ends the Ray that was started here."""
