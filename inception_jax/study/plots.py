@@ -91,10 +91,11 @@ def curves(axes: Any, root: Path, summary: Summary) -> bool:
     """Accuracy over training: mean over seeds with the 95 % interval of the mean as a band."""
     drawn = last = 0
     split, _, key = summary.study.metric.partition("_")
+    own = tables.by_arm(summary.study, summary.trials)
     for index, arm in enumerate(summary.study.arms):
         at: dict[int, list[float]] = {}
-        for trial in summary.trials:
-            if trial.arm == arm.name and trial.state == "done":
+        for trial in own[arm.name]:
+            if trial.state == "done":
                 folder = store.trial_folder(root, arm.name, trial.seed)
                 for step, value in store.read_curve(folder, split, key):
                     at.setdefault(step, []).append(100 * value)

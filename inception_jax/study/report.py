@@ -56,6 +56,7 @@ def make(root: Path) -> Report:
         pages.write(root / "plots" / f"{name}.svg", svg)
     context = {
         "summary": summary,
+        "own": tables.by_arm(summary.study, summary.trials),
         "study": summary.study,
         "w": wording,
         "plots": drawn,

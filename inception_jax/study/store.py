@@ -169,7 +169,7 @@ def prepare(root: Path, config: Mapping[str, Any], arm: str, seed: int) -> tuple
         _set_aside(folder)
     elif trial.state == "broken":
         _set_aside(folder / RESULT_FILE)
-    if trial.state != "done":
+    if trial.state != "done" and (trial.state == "foreign" or held != wanted):
         write_json(folder / CONFIG_FILE, wanted)
     return folder, trial
 
