@@ -78,7 +78,8 @@ def _networks(args: argparse.Namespace) -> list[tuple[str, InceptionNetwork, int
             raise errors.UsageError("--image-size, --channels and --num-classes must be at least 1")
         model = models.create(name, num_classes=args.num_classes, **overrides)
         found.append((text, model, size))
-        for note in models.notes(model, size, args.channels):
+        notes = models.notes(model, size, args.channels)
+        for note in (*notes, *models.idle_choices(model, args.channels)):
             print(f"{text}: {note}", file=sys.stderr)
     return found
 

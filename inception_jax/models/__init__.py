@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SITES", "InceptionNetwork", "Options", "Outputs",
-    "aux_sites", "create", "fold_batch_norm", "from_config", "image_size", "names", "notes",
-    "register", "strategies",
+    "aux_sites", "create", "fold_batch_norm", "from_config", "idle_choices", "image_size",
+    "names", "notes", "register", "strategies",
 ]  # fmt: skip
 
 
@@ -90,20 +90,21 @@ def from_config(model: ConfigDict, num_classes: int) -> InceptionNetwork:
 
 
 def notes(model: InceptionNetwork, image_size: int, channels: int = 3) -> list[str]:
-    """What a user may not expect of a network, a line each.
-
-    Auxiliary heads that adapt to a small image, and choices that change nothing in this network.
-    """
+    """What an input size changes in a network, a line each: auxiliary heads on a small grid."""
     from inception_jax.models import plan, remarks
 
     network, options = getattr(model, "network", None), getattr(model, "options", None)
     if network is None or options is None:
         return []  # another Linen module
     nodes = plan.build(network, options, channels)
-    return [
-        *remarks.small_heads(network, nodes, options.aux.sites, image_size),
-        *remarks.idle_choices(model.network_name, network, options, channels),
-    ]
+    return list(remarks.small_heads(network, nodes, options.aux.sites, image_size))
+
+
+def idle_choices(model: InceptionNetwork, channels: int = 3) -> list[str]:
+    """Choices about the graph that change nothing in a network, a line each."""
+    from inception_jax.models import remarks
+
+    return list(remarks.idle_choices(model.network_name, model.network, model.options, channels))
 
 
 def __getattr__(name: str) -> Any:
