@@ -137,7 +137,8 @@ def _check_prepared(builder: Any, name: str) -> None:
         )
     raise errors.UserError(
         f"data set {name!r} is not prepared in {builder.data_dir}; run once, where TensorFlow is: "
-        f"tfds build {name} --file_format=array_record, with --data_dir as data.dir"
+        f"tfds build {name} --file_format=array_record, with --data_dir as data.dir "
+        "(docs/imagenet.md says what to install)"
     )
 
 

@@ -31,10 +31,12 @@ def _is_not_orbax(record: logging.LogRecord) -> bool:
 
 @functools.cache
 def _mute_event_loop() -> None:
-    """Drops the stack traces that TensorStore's threads print after a write that failed.
+    """Drops the stack traces that follow a write that failed, one for each array.
 
-    They report on its other files to an event loop that Orbax has closed by then.
+    TensorStore's threads report on them to an event loop that Orbax has closed by then, or that
+    nobody asks any more.
     """
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     usual = sys.unraisablehook
 
     def hook(unraisable: Any) -> None:

@@ -148,7 +148,6 @@ def test_a_folder_that_became_read_only_is_one_line(unbroken, tmp_path, environm
 FULL_DISK = """
 mount -t tmpfs -o size=$1k none "$2" || exit 99
 "${@:4}" 2>"$3"; code=$?
-ls "$2/run/checkpoints" >"$3.checkpoints"
 mount -o remount,size=1g "$2" && "${@:4}" && cp -r "$2/run" "$3.run" && exit $code
 """
 
@@ -173,6 +172,5 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_with_more_room(
     assert done.returncode == 1, (done.stderr, said.read_text())
     message = r"inception-jax: cannot write a checkpoint to \S+: No space left on device.*intact\n"
     assert re.fullmatch(message, said.read_text())
-    assert Path(f"{said}.checkpoints").read_text().split()[:1] == ["3"]
     assert not list(disk.iterdir())  # it was the namespace's alone
     assert_same_end(Path(f"{said}.run"), unbroken)
