@@ -130,7 +130,7 @@ def environment(slot: Slot, base: Mapping[str, str], processes: int = 1) -> dict
         flags = startup.flags(devices=slot.devices, available=slot.devices)
         result["XLA_FLAGS"] = startup.with_flags(base.get("XLA_FLAGS", ""), flags)
         result.update(dict.fromkeys(_THREAD_LIMITS, "1"))
-        # XLA's pool has as many threads, and how it cuts a loop depends on that: with the same
-        # number in each, two processes of one device give the bits of one process of two
-        result["NPROC"] = str(slot.devices * processes)
+        # XLA's pool has as many threads, or one a device if those are more, and how it cuts a loop
+        # depends on that: two processes of one device get the pool of one process of two
+        result["NPROC"] = "1" if processes == 1 else str(slot.devices * processes)
     return result

@@ -48,7 +48,7 @@ def test_one_process_gives_the_bits_of_the_local_launcher(tmp_path, one, launche
 @pytest.mark.parametrize(
     "launcher",
     [
-        "local",
+        pytest.param("local", marks=pytest.mark.skipif(not CLUSTERS, reason="minutes")),
         pytest.param("slurm", marks=pytest.mark.skipif(not CLUSTERS, reason="minutes")),
         pytest.param("ray", marks=pytest.mark.skipif(not CLUSTERS, reason="needs Ray")),
     ],
