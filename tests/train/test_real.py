@@ -77,7 +77,7 @@ def start_and_stop(workdir, environment, after_step, delay, number):
             process.send_signal(number)
             break
         time.sleep(0.002)
-    _, error = process.communicate(timeout=300)
+    _, error = process.communicate(timeout=1500)
     return process.returncode, error
 
 

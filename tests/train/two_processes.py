@@ -54,7 +54,7 @@ def start(overrides, workdirs, cache, devices=1):
 
 def finish(processes):
     """(exit code, standard output, standard error) of each."""
-    outputs = [process.communicate(timeout=300) for process in processes]
+    outputs = [process.communicate(timeout=1500) for process in processes]
     return [(p.returncode, *out) for p, out in zip(processes, outputs, strict=True)]
 
 
