@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> None:
     from inception_jax import data
 
     if args.action == "list":
+        if args.name is not None:
+            raise errors.UsageError(f"list takes no name, got {args.name!r}; it lists them all")
         names = data.names()
         indent = " " * (max(map(len, names)) + 2)
         for name, line in names.items():

@@ -50,8 +50,10 @@ class InceptionNetwork(nn.Module):
             train: as in `__call__`.
             **kwargs: as in `nn.Module.init`.
         """
-        # traced in its shortest form: how it is lowered changes no variable
-        short = self.clone(options=dataclasses.replace(self.options, ops="xla"))
+        # traced in its shortest form: neither lowering nor rematerialisation changes a variable,
+        # and a rematerialised block would draw its kernels and use them in one step
+        plain = dataclasses.replace(self.options, ops="xla", remat=False)
+        short = self.clone(options=plain)
         make = functools.partial(super(InceptionNetwork, short).init, train=train, **kwargs)
         shape = jax.ShapeDtypeStruct(jnp.shape(images), jnp.float32)
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((rngs, images))):

@@ -75,6 +75,7 @@ def test_a_config_that_is_no_python_file(tmp_path, capsys):
         (["data", "prepare"], "which data set?"),
         (["data", "prepare", "mnist5"], "did you mean 'mnist5k'"),
         (["data", "shrink"], "invalid choice"),
+        (["data", "list", "digits"], "list takes no name"),
     ],
 )
 def test_other_commands(words, message, tmp_path, monkeypatch, capsys):
