@@ -20,7 +20,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -110,13 +110,20 @@ def _run(dataset: Dataset, config: Any, seconds: float) -> float:
     return count / (time.perf_counter() - start)
 
 
-def measure_training(image_size: int = 299, *, batch_size: int = 0, steps: int = 3) -> float:
+def measure_training(
+    image_size: int = 299,
+    *,
+    batch_size: int = 0,
+    steps: int = 3,
+    overrides: Mapping[str, Any] | None = None,
+) -> float:
     """Images a second of Inception-v3's training step with the paper's recipe, on all devices.
 
     Args:
         image_size: side of the input, px.
         batch_size: images a step and device; 0 is 8 on a CPU and 64 elsewhere.
         steps: that are timed, after one that compiles.
+        overrides: keys of `configs/imagenet.py` that differ.
     """
     import jax
 
@@ -127,6 +134,7 @@ def measure_training(image_size: int = 299, *, batch_size: int = 0, steps: int =
     count = jax.device_count()
     batch_size = count * (batch_size or (8 if jax.default_backend() == "cpu" else 64))
     changed = {"data.batch_size": batch_size, "data.eval_batch_size": count, "model.bn_group": 0}
+    changed |= overrides or {}
     config = configs.apply(configs.load_file("configs/imagenet.py"), changed)
     mesh = meshes.create(config)
     model = models.from_config(config.model, 1000)
