@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-# Two devices on any machine, so that the sharded path is the one under test.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+# Two devices on any machine, so that the sharded path is the one under test. Tests compile large
+# programs and run them for a few steps: without LLVM's optimization that takes half the time.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0",
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
