@@ -6,9 +6,16 @@ import json
 
 import pytest
 
+from inception_jax import config, data
 from inception_jax.cli import main
 
 TRAIN = ["train", "--config", "configs/mnist5k.py", "--config.data.name=digits", "--quiet"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def prepared():
+    """Prepared once, which says so in a line of its own."""
+    data.prepare(config.apply(config.default(), {"data.name": "digits"}).data)
 
 
 @pytest.mark.parametrize(
