@@ -206,7 +206,7 @@ class Checkpoints:
             try:
                 self._manager.close()
             except (OSError, ValueError) as error:
-                _log.warning("checkpoint: %s", _reason(error))
+                _log.info("checkpoint: %s", _reason(error))  # the run ends with its own reason
             self._manager = None
 
     def _open(self) -> Any:
