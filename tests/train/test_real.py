@@ -152,6 +152,7 @@ mount -o remount,size=1g "$2" && "${@:4}" && cp -r "$2/run" "$3.run" && exit $co
 """
 
 
+@pytest.mark.skipif("INCEPTION_JAX_TEST_DISK" not in os.environ, reason="two minutes; on demand")
 @pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare of util-linux")
 def test_a_full_disk_is_one_line_and_the_run_goes_on_with_more_room(
     unbroken, tmp_path, environment
