@@ -30,7 +30,7 @@ from inception_jax.study.scales import Scales
 
 _SCALES = Scales(
     small={
-        "mnist5k": {"data.image_size": 28, "train.epochs": 3.0},
+        "mnist5k": {"data.image_size": 28, "train.epochs": 6.0},
         "photos": {
             "data.image_size": 32,
             "data.options.validation_per_class": 8,
@@ -43,7 +43,7 @@ _SCALES = Scales(
         "model.body": "deep",
         "model.grid17_kernel": 7,
         "model.width": 0.375,
-        "train.eval_every_epochs": 0.25,
+        "train.eval_every_epochs": 0.5,
     },
     smoke={"train.eval_every_epochs": 0.25},
 )

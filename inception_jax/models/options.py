@@ -22,6 +22,7 @@ class Factorize:
     strategy: str = ""  # a name of `models.strategies()`; "" is the network's own
     activation: str = "relu"  # between the factors: "relu" | "linear" (Fig. 2)
     min_kernel: int = 2  # smaller kernels of the site stay as they are
+    kernel: int = 0  # n that takes the place of the others' first; 0 is their own
     mid_filters: str = (
         "table"  # between the factors: "table" | "out" | "geometric" (sqrt(in x out))
     )
@@ -101,6 +102,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "stem_stride": (0, 4),
     "grid17_kernel": (0, 99),
     "min_kernel": (2, 99),
+    "kernel": (0, 99),
     "dropout": (0, 0.999),
     "init_sd": (0, math.inf),
     "head_sd": (0, math.inf),

@@ -190,7 +190,9 @@ def _plan_layer(
 
     if site == "grid17" and layer.kernel == 7 and options.grid17_kernel:
         layer = dataclasses.replace(layer, kernel=options.grid17_kernel)
-    n = layer.kernel
+    choice: Factorize = getattr(options.factorization, site)
+    chosen = layer.kernel >= choice.min_kernel
+    n = choice.kernel if chosen and choice.kernel else layer.kernel
     if layer.expand and options.expanded:
         kernels = ((1, n), (n, 1))
         units = (
@@ -207,8 +209,6 @@ def _plan_layer(
         return (
             ConvUnit(name, (1, 1), scaled(filters), (layer.stride, layer.stride), layer.padding),
         )
-    choice: Factorize = getattr(options.factorization, site)
-    chosen = n >= choice.min_kernel
     mid = {
         "table": scaled(layer.mid or filters),
         "out": scaled(filters),

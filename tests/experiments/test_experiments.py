@@ -40,7 +40,7 @@ DATA = {
 CLAIMS = {
     "factorization": {"A1", "A2", "A6"},
     "resolution": {"A15", "A16"},
-    "asymmetric": {"A3", "A4", "A5"},
+    "asymmetric": {"A3", "A4", "A5", "A6"},
     "auxiliary": {"A7", "A8", "A9"},
     "reduction": {"A10"},
     "stem": {"A11"},

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from inception_jax import errors, models
+from inception_jax import cost, errors, models
 from inception_jax.models import geometry, plan
 from inception_jax.models.network import Outputs
 from inception_jax.models.options import read
@@ -141,6 +141,19 @@ def test_min_kernel_leaves_smaller_kernels_alone():
     assert block["branch1_conv1"]["kernel"].shape[:2] == (3, 3)
     assert block["branch2_conv1a"]["kernel"].shape[:2] == (1, 5)
     assert block["branch2_conv1b"]["kernel"].shape[:2] == (5, 1)
+
+
+def test_kernel_takes_the_place_of_what_is_chosen():
+    choice = {"strategy": "direct", "min_kernel": 5, "kernel": 3}
+    _, variables = shapes("inception_small", 28, factorization={"grid35": choice})
+    block = variables["params"]["Mixed_5b"]
+    assert block["branch2_conv1"]["kernel"].shape[:2] == (3, 3)  # was 5x5
+    own, smaller = (
+        cost.count(models.create("inception_v3", **k), image_size=299).params
+        for k in ({}, {"factorization": {"grid35": choice}})
+    )
+    # Mixed_5b to 5d: 48 -> 64 channels, 25 weights become 9
+    assert own - smaller == 3 * 48 * 64 * (25 - 9)
 
 
 def test_train_and_eval_both_return_outputs():
