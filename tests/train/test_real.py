@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 RECIPE = (
     "--config=configs/mnist5k.py", "--quiet", "--config.data.augment=shift_flip",
     "--config.train.epochs=1", "--config.train.checkpoint_every_steps=3",
-    "--config.optim.ema_decay=0.99", "--config.model.width=0.25",
+    "--config.train.log_every_steps=3", "--config.optim.ema_decay=0.99",
+    "--config.model.width=0.25",
 )  # fmt: skip
 KILLS = int(os.environ.get("INCEPTION_JAX_TEST_KILLS", "3"))
 SAFE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # root obeys permissions, too
@@ -144,10 +145,12 @@ def test_a_folder_that_became_read_only_is_one_line(unbroken, tmp_path, environm
 
 
 #: On a disk of its own (a tmpfs in a mount namespace of its own, gone with it), of $1 KiB at $2:
-#: the command until the disk is full, then with more room. What it said goes to the file $3.
+#: the command until the disk is full, then with more room. What it said goes to the file $3, what
+#: it left then to $3.full, and in the end to $3.run.
 FULL_DISK = """
 mount -t tmpfs -o size=$1k none "$2" || exit 99
 "${@:4}" 2>"$3"; code=$?
+cp -r "$2/run" "$3.full"
 mount -o remount,size=1g "$2" && "${@:4}" && cp -r "$2/run" "$3.run" && exit $code
 """
 
@@ -161,7 +164,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_with_more_room(
     disk.mkdir()
     one = next((unbroken / "checkpoints").iterdir())
     pages = sum(-(-path.stat().st_size // 4096) for path in one.rglob("*"))
-    size = str(int(1.6 * 4 * pages))  # KiB: room for one
+    size = str(int(2.6 * 4 * pages))  # KiB: room for one and what Orbax takes while it writes it
     namespace = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
     script = ["bash", "-c", FULL_DISK, "bash", size, str(disk), str(said)]
     done = subprocess.run(
@@ -174,4 +177,14 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_with_more_room(
     message = r"inception-jax: cannot write a checkpoint to \S+: No space left on device.*intact\n"
     assert re.fullmatch(message, said.read_text())
     assert not list(disk.iterdir())  # it was the namespace's alone
-    assert_same_end(Path(f"{said}.run"), unbroken)
+    full, ended = Path(f"{said}.full"), Path(f"{said}.run")
+    whole = max(int(p.name) for p in (full / "checkpoints").iterdir() if p.name.isdigit())
+    # what was logged before that checkpoint, times and all, is still there: it went on from it
+    logged = [
+        [record for record in metrics.read(run / "metrics.jsonl") if record["step"] <= whole]
+        for run in (full, ended)
+    ]
+    assert logged[0]
+    assert logged[0] == logged[1]
+    assert not (ended / "checkpoints.damaged").exists()
+    assert_same_end(ended, unbroken)
