@@ -1,6 +1,8 @@
-"""inception_small, three times as wide, on CIFAR-10: a run for one GPU.
+r"""inception_small, three times as wide, on CIFAR-10: a run for one GPU.
 
-    tfds build cifar10 --file_format=array_record          # once, where TensorFlow is
+    # once, where TensorFlow is (docs/imagenet.md says what to install)
+    python -c "import tensorflow_datasets as tfds; \
+    tfds.builder('cifar10', file_format='array_record').download_and_prepare()"
     inception-jax train --config configs/cifar10.py --workdir runs/cifar10
 
 Expected: 92 to 94 % top-1, what networks of this kind score with this recipe. Not run here.

@@ -1,6 +1,8 @@
-"""Inception-v3 on Imagenette: ten classes of ImageNet at full resolution, for one GPU.
+r"""Inception-v3 on Imagenette: ten classes of ImageNet at full resolution, for one GPU.
 
-    tfds build imagenette/full-size-v2 --file_format=array_record   # once, where TensorFlow is
+    # once, where TensorFlow is (docs/imagenet.md says what to install)
+    python -c "import tensorflow_datasets as tfds; \
+    tfds.builder('imagenette/full-size-v2', file_format='array_record').download_and_prepare()"
     inception-jax train --config configs/imagenette.py --workdir runs/imagenette
 
 Expected: 91 to 94 % top-1, the range of published runs from scratch of this length. Not run here.

@@ -137,8 +137,9 @@ def _check_prepared(builder: Any, name: str) -> None:
         )
     raise errors.UserError(
         f"data set {name!r} is not prepared in {builder.data_dir}; run once, where TensorFlow is: "
-        f"tfds build {name} --file_format=array_record, with --data_dir as data.dir "
-        "(docs/imagenet.md says what to install)"
+        f'python -c "import tensorflow_datasets as tfds; tfds.builder({name!r}, '
+        "data_dir='DIR', file_format='array_record').download_and_prepare()\", and set data.dir to "
+        "DIR (docs/imagenet.md says what to install)"
     )
 
 

@@ -150,7 +150,13 @@ def _claim_page(folder: Path, row: Row) -> None:
     drawn = _forest([one for one in own if one], name)
     if drawn:
         pages.write(folder / f"{name}.svg", drawing.standalone(drawn))
-    context = {"row": row, "w": wording, "rule": claims.RULE, "drawn": bool(drawn)}
+    context = {
+        "row": row,
+        "w": wording,
+        "rule": claims.RULE,
+        "images": claims.PAPER_IMAGES,
+        "drawn": bool(drawn),
+    }
     context |= {"titles": TITLES}
     pages.write(folder / f"{name}.md", pages.render("claim.md.j2", context))
 
@@ -187,6 +193,7 @@ def _context(
         "forest": FOREST,
         "tally": tally(found),
         "rule": claims.RULE,
+        "images": claims.PAPER_IMAGES,
         "w": wording,
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inception_jax.study import answers, drawing, pages, plots, tables, untrusted, wording
+from inception_jax.study import answers, claims, drawing, pages, plots, tables, untrusted, wording
 from inception_jax.study.tables import QuestionRow, Summary
 
 
@@ -90,6 +90,7 @@ NOTES = (
     "seeds, with this spread, would find with 80 % power before Holm's adjustment. What an "
     "inconclusive question would take are the seeds that find the paper's difference (without "
     "one, the difference seen), or show the margin, with 80 % power after that adjustment.",
+    claims.PAPER_IMAGES,
     "MACs: one multiply-add is 1; convolutions and dense layers, for one image. The cost of the "
     "study is wall-clock time by cores, and three times the forward pass for each image of "
     "training.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import fake_tfds
 import numpy as np
 import pytest
@@ -84,7 +86,7 @@ def test_a_config_of_a_data_set(tmp_path, make_config):
 
 @pytest.mark.parametrize("name", ["imagenet2012", "imagenette/320px-v2", "cifar10"])
 def test_not_prepared_says_how(tmp_path, make_config, name, capfd):
-    with pytest.raises(UserError, match=f"tfds build {name} --file_format=array_record"):
+    with pytest.raises(UserError, match=re.escape(f"tfds.builder({name!r}, data_dir='DIR'")):
         data.load(make_config(data__name=name, data__dir=str(tmp_path)).data)
     assert capfd.readouterr() == ("", "")
 
