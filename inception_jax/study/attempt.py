@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypedDict, TypeVar
 
 from inception_jax import errors
 from inception_jax.study import child, store, sync, untrusted
@@ -54,6 +54,16 @@ class Handle(Protocol):
 H = TypeVar("H", bound=Handle)
 
 
+class Shared(TypedDict, total=False):
+    """What every launcher can be given; see `Pool`."""
+
+    jobs: int | None
+    memory_gb: float
+    needs: Needs | None
+    time_limit: float | None
+    command: Sequence[str]
+
+
 @dataclass
 class _Running(Generic[H]):
     attempt: Attempt
@@ -68,6 +78,8 @@ class Pool(abc.ABC, Generic[H]):
 
     def __init__(
         self,
+        jobs: int | None = None,
+        memory_gb: float = 1.5,
         needs: Needs | None = None,
         time_limit: float | None = None,
         command: Sequence[str] = (),
@@ -75,11 +87,15 @@ class Pool(abc.ABC, Generic[H]):
         """Settles what each trial gets.
 
         Args:
+            jobs: how many trials at once; None is as many as there is room for.
+            memory_gb: what one trial needs at its peak, where `needs` does not say it.
             needs: of each process of a trial.
             time_limit: seconds after which an attempt is ended and counts as failed.
             command: the trial's command line; () is this package's own.
         """
+        self._jobs = jobs
         self.needs = needs or Needs()
+        self._memory_gb = self.needs.memory or memory_gb
         self._time_limit = time_limit
         self._command = tuple(command)
 

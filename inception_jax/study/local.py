@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Unpack
 
 from inception_jax.study import machine
-from inception_jax.study.attempt import Attempt, Pool
+from inception_jax.study.attempt import Attempt, Pool, Shared
 from inception_jax.study.child import Child, Exit, Work
 from inception_jax.study.machine import Slot
-from inception_jax.study.needs import Needs
 
 
 @dataclass(frozen=True)
@@ -26,25 +25,10 @@ class _Started:
 class Local(Pool[_Started]):
     """Runs trials on this machine, each in its own process group and pinned to its cores."""
 
-    def __init__(
-        self,
-        jobs: int | None = None,
-        memory_gb: float = 1.5,
-        needs: Needs | None = None,
-        time_limit: float | None = None,
-        command: Sequence[str] = (),
-    ) -> None:
-        """Plans for this machine.
-
-        Args:
-            jobs: how many trials at once; None is what the machine serves best.
-            memory_gb: what one trial needs at its peak.
-            needs: see `Pool`.
-            time_limit: see `Pool`.
-            command: see `Pool`.
-        """
-        super().__init__(needs, time_limit, command)
-        self._free, self._reason = machine.plan(jobs, memory_gb, self.needs)
+    def __init__(self, **shared: Unpack[Shared]) -> None:
+        """Plans for this machine; see `Pool`."""
+        super().__init__(**shared)
+        self._free, self._reason = machine.plan(self._jobs, self._memory_gb, self.needs)
         self._free.reverse()
         self._slots = len(self._free)
 

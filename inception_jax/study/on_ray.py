@@ -11,14 +11,13 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from inception_jax import errors, startup
 from inception_jax.study import child
-from inception_jax.study.attempt import Attempt, Pool
+from inception_jax.study.attempt import Attempt, Pool, Shared
 from inception_jax.study.child import Exit, Work
 from inception_jax.study.machine import Slot
-from inception_jax.study.needs import Needs
 
 _STOP_SECONDS = 20.0
 _LOOK_SECONDS = 1.0  # between two looks at what the cluster has
@@ -49,29 +48,17 @@ def _coordinator() -> str:
 class OnRay(Pool[_Task]):
     """Runs trials on a Ray cluster, or on a Ray of its own on this machine."""
 
-    def __init__(
-        self,
-        jobs: int | None = None,
-        memory_gb: float = 1.5,
-        needs: Needs | None = None,
-        time_limit: float | None = None,
-        command: Sequence[str] = (),
-        address: str | None = None,
-    ) -> None:
+    def __init__(self, address: str | None = None, **shared: Unpack[Shared]) -> None:
         """Connects to nothing yet.
 
         Args:
-            jobs: how many trials at once; None is what the cluster has room for.
-            memory_gb: what one trial needs at its peak; what Ray reserves for it.
-            needs: see `Pool`.
-            time_limit: see `Pool`.
-            command: see `Pool`.
             address: HOST:PORT, ray://HOST:PORT or "auto"; None starts a Ray on this machine.
+            shared: see `Pool`.
 
         Raises:
             UserError: Ray is not installed.
         """
-        super().__init__(needs, time_limit, command)
+        super().__init__(**shared)
         try:
             import ray  # pyright: ignore[reportMissingImports]
         except ImportError:
@@ -79,8 +66,6 @@ class OnRay(Pool[_Task]):
                 "--launcher ray needs Ray: pip install 'inception-jax[ray]'"
             ) from None
         self._ray: Any = ray
-        self._jobs = jobs
-        self._memory = (self.needs.memory or memory_gb) * 1e9
         self._address = address
         self._own = False
         self._fitting, self._looked = 0, 0.0
@@ -119,8 +104,8 @@ class OnRay(Pool[_Task]):
         self._own = False
 
     def _resources(self) -> dict[str, float]:
-        needs = self.needs
-        given = {"CPU": needs.cpus, "GPU": needs.gpus, "TPU": needs.tpus, "memory": self._memory}
+        needs, memory = self.needs, self._memory_gb * 1e9
+        given = {"CPU": needs.cpus, "GPU": needs.gpus, "TPU": needs.tpus, "memory": memory}
         return {name: amount for name, amount in given.items() if amount}
 
     def slots(self) -> int:

@@ -16,16 +16,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 from uuid import uuid4
 
 from inception_jax import errors
 from inception_jax.study import attempt as attempts_lib
 from inception_jax.study import child, machine, slurm_submit, slurm_worker, store
-from inception_jax.study.attempt import Attempt, Pool
+from inception_jax.study.attempt import Attempt, Pool, Shared
 from inception_jax.study.child import Exit, Work
 from inception_jax.study.launch import Job
-from inception_jax.study.needs import Needs
 from inception_jax.study.slurm_worker import Notes, Worker
 
 FOLDER = ".slurm"
@@ -58,30 +57,18 @@ class _Submitted:
 class OnSlurm(Pool[_Submitted]):
     """Runs trials as SLURM jobs."""
 
-    def __init__(
-        self,
-        jobs: int | None = None,
-        memory_gb: float = 1.5,
-        needs: Needs | None = None,
-        time_limit: float | None = None,
-        command: Sequence[str] = (),
-        slurm: str | None = None,
-    ) -> None:
+    def __init__(self, slurm: str | None = None, **shared: Unpack[Shared]) -> None:
         """Submits nothing yet.
 
         Args:
-            jobs: how many trials at once; None leaves it to SLURM.
-            memory_gb: what one trial needs at its peak; what SLURM reserves for it.
-            needs: see `Pool`.
-            time_limit: see `Pool`.
-            command: see `Pool`.
             slurm: sbatch's parameters, as "partition=gpu,time=240"; "cluster=local" runs the jobs
                 on this machine, without SLURM.
+            shared: see `Pool`; without `jobs` SLURM decides.
 
         Raises:
             UserError: submitit is not installed.
         """
-        super().__init__(needs, time_limit, command)
+        super().__init__(**shared)
         try:
             import submitit  # pyright: ignore[reportMissingImports]
         except ImportError:
@@ -89,14 +76,12 @@ class OnSlurm(Pool[_Submitted]):
                 "--launcher slurm needs submitit: pip install 'inception-jax[slurm]'"
             ) from None
         self._submitit: Any = submitit
-        self._jobs = jobs
-        self._memory = self.needs.memory or memory_gb
         self._parameters = slurm_submit.parse(slurm)
         self._local = self._parameters.pop("cluster", "slurm") == "local"
         self._ended: list[_Submitted] = []
         self.poll_seconds = 0.1 if self._local else 1.0
-        if self._local and jobs is None:
-            self._jobs = len(machine.plan(None, memory_gb, self.needs)[0])
+        if self._local and self._jobs is None:
+            self._jobs = len(machine.plan(None, self._memory_gb, self.needs)[0])
 
     def slots(self) -> int:
         """How many trials run at once, as far as is known."""
@@ -127,7 +112,7 @@ class OnSlurm(Pool[_Submitted]):
             folder,
             self.needs,
             self._parameters,
-            memory_gb=self._memory,
+            memory_gb=self._memory_gb,
             jobs=self._jobs,
             time_limit=self._time_limit,
             local=self._local,
