@@ -105,7 +105,8 @@ def _status(args: argparse.Namespace) -> None:
     study = definition.load(args.name, args.scale, args.data)
     own = args.data is not None and args.data == definition.load(args.name, args.scale).data
     given = runner.default_workdir(study.name, None if own else args.data, args.scale)
-    status.show(sync.for_reading(args.workdir or given), console)
+    place = str(args.workdir or given)
+    status.show(sync.for_reading(place), console, place)
 
 
 def _list() -> None:

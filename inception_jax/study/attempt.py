@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Generic, Literal, Protocol, TypedDict, TypeVar
 
 from inception_jax import errors
-from inception_jax.study import child, store, sync, untrusted
-from inception_jax.study.child import Exit, Work
+from inception_jax.study import child, files, lock, store, sync, untrusted
+from inception_jax.study.child import Work
+from inception_jax.study.exits import Exit
 from inception_jax.study.launch import Event, Job
 from inception_jax.study.needs import Needs
 
@@ -25,6 +26,7 @@ INTERRUPTIONS = 20  # a machine that is lost or wanted back is not the trial's f
 # a checkpoint was saved; or there was none yet to save
 _STOPPED = (errors.Interrupted.exit_code, -signal.SIGTERM)
 _SIGHT_SECONDS = 60.0  # until a file of another machine shows on a network disk
+_START_SECONDS = 10.0  # between two tries to start what could not be started
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Pool(abc.ABC, Generic[H]):
     """A launcher: what differs between them is how an attempt is started, looked at and ended."""
 
     poll_seconds = child.POLL_SECONDS
+    tied = True  # whether trials end with the driver
 
     def __init__(
         self,
@@ -98,6 +101,7 @@ class Pool(abc.ABC, Generic[H]):
         self._memory_gb = self.needs.memory or memory_gb
         self._time_limit = time_limit
         self._command = tuple(command)
+        self._next_start = 0.0
 
     @abc.abstractmethod
     def slots(self) -> int:
@@ -124,7 +128,17 @@ class Pool(abc.ABC, Generic[H]):
         """Ends attempts, and returns when none of their processes is left."""
 
     def adopt(self, jobs: Sequence[Job]) -> list[tuple[Attempt, H]]:
-        """Attempts that an earlier driver started and that still run."""
+        """Attempts that an earlier driver started and that still run.
+
+        Raises:
+            UserError: they may run where this launcher cannot see them.
+        """
+        folder = jobs[0].folder.parents[2] / files.SLURM_FOLDER
+        if any(folder.glob("*.job.json")):
+            raise errors.UserError(
+                f"jobs of this study may still run on SLURM ({folder}); go on with --launcher "
+                "slurm, which takes them over, or end them with scancel and remove that folder"
+            )
         return []
 
     def close(self) -> None:
@@ -134,7 +148,10 @@ class Pool(abc.ABC, Generic[H]):
         """Prepares the data once, before trials would do so side by side; "" or what went wrong."""
         if self._command:
             return ""
-        work = dataclasses.replace(self._work(job), prepare=True, processes=1)
+        work = dataclasses.replace(
+            self._work(job), prepare=True, processes=1, time_limit=None, memory=0.0
+        )
+        sync.offer(job)
         handles = self.start([Attempt(job)], [work])
         try:
             while not isinstance(ended := self.look(handles[0]), Exit):
@@ -142,6 +159,8 @@ class Pool(abc.ABC, Generic[H]):
         except BaseException:
             self.stop(handles)
             raise
+        if job.url:
+            sync.collect(job)
         return preparation_problem(job, ended)
 
     def _work(self, job: Job) -> Work:
@@ -152,6 +171,7 @@ class Pool(abc.ABC, Generic[H]):
             time_limit=self._time_limit,
             memory=self.needs.memory,
             processes=self.needs.processes,
+            lease=lock.fence(job.folder.parents[2]) if self.tied and not job.url else "",
         )
 
     def launch(self, jobs: Sequence[Job], report: Callable[[Event | None], None]) -> None:
@@ -161,19 +181,37 @@ class Pool(abc.ABC, Generic[H]):
         waiting = deque(Attempt(job) for job in jobs if job not in adopted)
         try:
             while waiting or running:
-                room = max(0, self.room(len(running)))
-                batch = [waiting.popleft() for _ in range(min(room, len(waiting)))]
-                if batch:
-                    for attempt in batch:
-                        sync.offer(attempt.job)
-                    handles = self.start(batch, [self._work(attempt.job) for attempt in batch])
-                    running += map(_Running, batch, handles)
+                running += self._begin(waiting, running)
                 running = [trial for trial in running if not self._follow(trial, waiting, report)]
                 report(None)
                 if running or waiting:
                     time.sleep(self.poll_seconds)
         finally:
             self.stop([trial.handle for trial in running])
+
+    def _begin(self, waiting: deque[Attempt], running: Sequence[_Running[H]]) -> list[_Running[H]]:
+        """Starts what there is room for; what cannot be started waits while others run.
+
+        Raises:
+            UserError: nothing can be started, and nothing runs.
+        """
+        if time.monotonic() < self._next_start:
+            return []
+        room = max(0, self.room(len(running)))
+        batch = [waiting.popleft() for _ in range(min(room, len(waiting)))]
+        if not batch:
+            return []
+        try:
+            for attempt in batch:
+                sync.offer(attempt.job)
+            handles = self.start(batch, [self._work(attempt.job) for attempt in batch])
+        except errors.UserError:  # a scheduler or a store that is out of reach for now
+            if not running:
+                raise
+            waiting.extendleft(reversed(batch))
+            self._next_start = time.monotonic() + _START_SECONDS
+            return []
+        return list(map(_Running, batch, handles))
 
     def _follow(
         self, trial: _Running[H], waiting: deque[Attempt], report: Callable[[Event | None], None]
@@ -217,7 +255,7 @@ def settle(attempt: Attempt, ended: Exit) -> tuple[Event, Attempt | None]:
 def outcome(job: Job, ended: Exit) -> str:
     """Why an attempt failed; "" if it left a valid result."""
     if job.url:
-        lost = sync.collect(job)
+        lost = sync.collect(job, ended.rank)
         if lost:
             return ended.reason or lost
     elif ended.result:
@@ -226,7 +264,7 @@ def outcome(job: Job, ended: Exit) -> str:
     trial = store.read_trial(job.folder, job.arm, job.seed, config)
     if trial.state == "done" and not (job.url and ended.reason):
         return ""
-    return _reason(ended, job.folder / "log.txt") or (
+    return _reason(ended, job.folder) or (
         trial.reason if trial.state not in ("missing", "failed") else _no_result()
     )
 
@@ -235,7 +273,7 @@ def _no_result() -> str:
     return f"it left no {store.RESULT_FILE}"
 
 
-def _reason(ended: Exit, log: Path) -> str:
+def _reason(ended: Exit, folder: Path) -> str:
     """Why a process ended as it did; "" for exit code 0."""
     code = ended.code
     if ended.reason:
@@ -246,12 +284,12 @@ def _reason(ended: Exit, log: Path) -> str:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         hint = " (out of memory?)" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
-    return (last_line(log) or f"exit code {code}") if code else ""
+    return (last_line(folder / child.log_name(ended.rank)) or f"exit code {code}") if code else ""
 
 
 def preparation_problem(job: Job, ended: Exit) -> str:
     """What went wrong when data was prepared; "" if nothing did."""
-    return _reason(ended, job.folder / "log.txt")
+    return _reason(ended, job.folder)
 
 
 def _await(path: Path) -> None:
@@ -265,6 +303,8 @@ def _await(path: Path) -> None:
 
 def last_line(path: Path, limit: int = 300) -> str:
     """The last line of a log that is not empty, cut to `limit` characters."""
+    if not untrusted.regular(path, untrusted.MAX_LINES):
+        return ""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -279,6 +319,5 @@ def last_line(path: Path, limit: int = 300) -> str:
 def note_failure(job: Job, reason: str, attempt: int) -> None:
     """Leaves the reason in the trial's folder, for reports that are built from it later."""
     store.write_json(job.folder / store.FAILURE_FILE, {"reason": reason, "attempt": attempt})
-    broken = job.folder / store.RESULT_FILE
-    if broken.exists():
-        broken.replace(job.folder / f".{store.RESULT_FILE}.aside-attempt-{attempt}")
+    if (job.folder / store.RESULT_FILE).exists():
+        store.set_aside(job.folder / store.RESULT_FILE)

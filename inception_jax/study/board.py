@@ -27,7 +27,6 @@ FILE = "driver.json"
 _PLAIN_SECONDS = 10.0  # between lines where there is no terminal, if anything has changed
 _QUIET_SECONDS = 60.0  # … and if nothing has
 _NOTE_SECONDS = 2.0  # between two writings of the file
-ALIVE_SECONDS = 15.0  # it is written at least so often while the driver lives
 
 
 class Board:

@@ -23,7 +23,8 @@ from typing import IO, TYPE_CHECKING
 import psutil
 
 from inception_jax import errors
-from inception_jax.study import files, machine
+from inception_jax.study import exits, files, machine, untrusted
+from inception_jax.study.exits import Exit
 from inception_jax.study.machine import Slot
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ class Work:
         command: the trial's command line, to which the folder is appended; () is this package's.
         prepare: whether only the data is to be made ready.
         time_limit: seconds after which the attempt is ended; None is no limit.
-        memory: GB that its processes on one machine may hold; 0 is no limit.
+        memory: GB that each of its processes may hold, those of one machine together so many
+            times as much; 0 is no limit.
         processes: of the whole trial, on all machines.
+        lease: the driver's, as `lock.fence` gives it: the trial ends once it is another's.
     """
 
     folder: str
@@ -55,6 +58,7 @@ class Work:
     time_limit: float | None = None
     memory: float = 0.0
     processes: int = 1
+    lease: str = ""
 
     @property
     def place(self) -> Path:
@@ -76,40 +80,9 @@ def work_from_json(text: str) -> Work:
     return Work(**{**content, "command": tuple(content["command"])})
 
 
-@dataclass(frozen=True)
-class Exit:
-    """How an attempt ended.
-
-    Attributes:
-        code: exit code, negative the signal; None where there is none to tell.
-        reason: why it was ended, where that is known; in one line.
-        lost: whether the machine was at fault and not the trial.
-        result: whether the worker saw a `result.json`, which other machines may see later.
-        seconds: how long it took.
-    """
-
-    code: int | None = None
-    reason: str = ""
-    lost: bool = False
-    result: bool = False
-    seconds: float = 0.0
-
-    def to_json(self) -> str:
-        """As text, for the driver."""
-        return json.dumps(dataclasses.asdict(self))
-
-
-def exit_from_json(text: str) -> Exit:
-    """The inverse of `Exit.to_json`.
-
-    Raises:
-        ValueError: the text is no exit.
-    """
-    content = json.loads(text)
-    try:
-        return Exit(**content)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
+def log_name(rank: int) -> str:
+    """Where a process of a trial leaves its output."""
+    return f"log-{rank}.txt" if rank else "log.txt"
 
 
 class Child:
@@ -127,7 +100,7 @@ class Child:
             coordinator: HOST:PORT at which the trial's processes meet; chosen here where all of
                 them run on this machine.
         """
-        self._work = work
+        self._work, self._first = work, first
         self._begun = time.monotonic()
         self._looked = self._asked = 0.0
         self._logs: list[IO[bytes]] = []
@@ -162,9 +135,10 @@ class Child:
         folder = self._folder
         environment = machine.environment(share, os.environ, work.processes)
         environment["INCEPTION_JAX_DRIVER"] = str(os.getpid())
+        environment["INCEPTION_JAX_LEASE"] = work.lease
         if work.processes > 1:
             environment["INCEPTION_JAX_PROCESS"] = f"{rank}/{work.processes}@{coordinator}"
-        log = (folder / (f"log-{rank}.txt" if rank else "log.txt")).open("ab")
+        log = untrusted.append(folder / log_name(rank))
         self._logs.append(log)
         command = work.command or (sys.executable, "-m", "inception_jax.study.trial")
         process = subprocess.Popen(
@@ -182,8 +156,7 @@ class Child:
     def poll(self) -> Exit | None:
         """How it ended, or None while it runs. One process that fails ends the others."""
         codes = [process.poll() for process in self._processes]
-        failed = next((code for code in codes if code), None)
-        if not self._reason and failed is None and None in codes:
+        if not self._reason and not any(codes) and None in codes:
             self._reason = self._excess()
             if not self._reason:
                 return None
@@ -194,8 +167,13 @@ class Child:
         result = (self._folder / files.RESULT_FILE).exists()
         seconds = time.monotonic() - self._begun
         if self._reason:
-            return Exit(None, self._reason, result=result, seconds=seconds)
-        return Exit(failed or 0, result=result, seconds=seconds)
+            return Exit(None, self._reason, result=result, seconds=seconds, rank=self._first)
+        ended = [
+            Exit(code, result=result, seconds=seconds, rank=rank)
+            for rank, code in enumerate(codes, self._first)
+            if code is not None
+        ]
+        return exits.cause(ended)
 
     def _excess(self) -> str:
         """Which limit it has gone past, if any."""
@@ -203,7 +181,7 @@ class Child:
         limit = self._work.time_limit
         if limit and now - self._begun > limit:
             return f"it ran past the time limit of {limit:g} s"
-        most = self._work.memory
+        most = self._work.memory * len(self._processes)
         if most and now - self._looked > _MEMORY_SECONDS:
             self._looked = now
             held = sum(_held(process.pid) for process in self._processes) / 1e9

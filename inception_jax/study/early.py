@@ -7,14 +7,16 @@ study is made of those: the group-sequential Holm procedure (Ye, Li, Liu and Yao
 Medicine 32), a closed test in which each intersection of questions spends its level over the looks.
 So the chance of any false verdict is kept, however often the study was looked at.
 
-Everything is computed from the trials alone: a study that is resumed decides what it decided.
+Everything is computed from the trials, and from which of them a look had to do without: a trial
+that had failed then stays out, though it may be run again, so that a study that is resumed decides
+what it decided.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from inception_jax.study.sequential import Looks
 from inception_jax.study.stats import Comparison, Verdict
 from inception_jax.study.store import Trial
 
+LOOKS_FILE = "looks.json"
 Values = Mapping[str, Mapping[int, float]]  # arm -> seed -> metric
 
 
@@ -62,10 +65,38 @@ def seeds_of_looks(study: Study) -> tuple[int, ...]:
 def read(root: Path, study: Study) -> list[Decision]:
     """As `decide`, of the trials in the study's folder."""
     asked = tuple(dict.fromkeys(q.metric for q in study.questions if q.metric))
-    return decide(study, [outcomes.add(root, t, asked) for t in store.read_trials(root, study)])
+    trials = [outcomes.add(root, t, asked) for t in store.read_trials(root, study)]
+    return decide(study, trials, left_out(root))
 
 
-def decide(study: Study, trials: Iterable[Trial]) -> list[Decision]:
+def left_out(root: Path) -> frozenset[tuple[str, int]]:
+    """(arm, seed) of the trials that a look had to do without."""
+    held = store.read_json(root / LOOKS_FILE)
+    found = held.get("left_out") if isinstance(held, dict) else None
+    return frozenset(
+        (entry[0], entry[1])
+        for entry in (found if isinstance(found, list) else ())
+        if isinstance(entry, list) and list(map(type, entry)) == [str, int]
+    )
+
+
+def _take_look(root: Path, study: Study, seeds: int) -> None:
+    """Notes what failed of the first seeds, before anything is decided by the others."""
+    failed = {
+        (trial.arm, trial.seed)
+        for trial in store.read_trials(root, study)
+        if trial.seed < seeds and trial.state not in ("done", "missing")
+    }
+    if failed - left_out(root):
+        noted = sorted(failed | left_out(root))
+        store.write_json(root / LOOKS_FILE, {"left_out": [list(key) for key in noted]})
+
+
+def decide(
+    study: Study,
+    trials: Iterable[Trial],
+    without: Collection[tuple[str, int]] = (),
+) -> list[Decision]:
     """What each question's looks say, in the order of `study.questions`.
 
     A look is taken when no trial of its seeds is missing from either arm. One that failed is left
@@ -74,10 +105,13 @@ def decide(study: Study, trials: Iterable[Trial]) -> list[Decision]:
     Args:
         study: with `early`.
         trials: of the study, with the metrics that its questions are about.
+        without: (arm, seed) of those that count as failed; see `left_out`.
     """
     first_missing = dict.fromkeys((arm.name for arm in study.arms), study.seeds)
     values: dict[str, dict[str, dict[int, float]]] = {}
     for trial in trials:
+        if (trial.arm, trial.seed) in without:
+            continue
         if trial.state == "missing":
             first_missing[trial.arm] = min(first_missing[trial.arm], trial.seed)
         for metric, value in trial.metrics.items():
@@ -227,6 +261,8 @@ def waves(
     before = 0
     for upto in (*seeds_of_looks(study), study.seeds):
         wave = [job for job in jobs if before <= job.seed < upto]
+        if before and wave:
+            _take_look(root, study, before)
         before = max(before, upto)
         if wave:
             running = still_needed(root, study, wave)

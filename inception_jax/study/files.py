@@ -11,6 +11,7 @@ from inception_jax.study import untrusted
 
 STUDY_FILE, COSTS_FILE = "study.json", "costs.json"
 RESULT_FILE, CONFIG_FILE, FAILURE_FILE = "result.json", "config.json", "failure.json"
+SLURM_FOLDER = ".slurm"  # what jobs and driver tell each other
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Literal, Unpack
 
 from inception_jax.study import machine
 from inception_jax.study.attempt import Attempt, Pool, Shared
-from inception_jax.study.child import Child, Exit, Work
+from inception_jax.study.child import Child, Work
+from inception_jax.study.exits import Exit
 from inception_jax.study.machine import Slot
 
 

@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -100,8 +100,12 @@ class Folder:
 
 
 @contextlib.contextmanager
-def hold(root: Path, remote: Place | None = None) -> Iterator[None]:
+def hold(root: Path, remote: Place | None = None) -> Iterator[Callable[[object], None]]:
     """Holds a study for this process.
+
+    Yields a function that raises KeyboardInterrupt once another driver has taken the study over;
+    what is given to it is not used. The main thread is interrupted as well, but not where SIGINT
+    is ignored, as in the background of a script.
 
     Args:
         root: its folder, or the mirror of it.
@@ -120,7 +124,9 @@ def hold(root: Path, remote: Place | None = None) -> Iterator[None]:
         keeper = _Keeper(place)
         keeper.start()
         try:
-            yield
+            if held is not None and held.host != _host():
+                time.sleep(BEAT_SECONDS)  # until the trials of a driver that may live have ended
+            yield keeper.check
         except (KeyboardInterrupt, errors.UserError):
             if keeper.taken is not None:
                 raise errors.UserError(
@@ -193,6 +199,27 @@ def _read(place: Place) -> Lease | None:
         return None
 
 
+def holder(root: Path) -> Lease | None:
+    """Who holds the study of a folder, as far as its lease tells; None where nobody does."""
+    held = _read(Folder(root))
+    if held is None or abs(time.time() - held.renewed) >= LEASE_SECONDS:
+        return None
+    return None if held.host == _host() and not _lives(held) else held
+
+
+def fence(root: Path) -> str:
+    """The lease of a study in a folder, for its trials, as TOKEN@PATH; "" where there is none.
+
+    Args:
+        root: the study's folder, or that of its search within.
+    """
+    for folder in (root, root.parent):
+        held = _read(Folder(folder))
+        if held is not None:
+            return f"{held.token}@{(folder / LEASE_FILE).absolute()}"
+    return ""
+
+
 def _host() -> str:
     """The machine's name and, for machines that share one, what this start of it is called."""
     try:
@@ -244,6 +271,11 @@ class _Keeper:
                 content = asdict(self._lease) | {"renewed": time.time(), "beats": beats}
                 self._lease = Lease(**content)
                 self._write()
+
+    def check(self, _: object = None) -> None:
+        """Raises KeyboardInterrupt if the lease is another's."""
+        if self.taken is not None:
+            raise KeyboardInterrupt
 
     def finish(self) -> None:
         """Gives the lease back, unless it is another's by now."""

@@ -49,16 +49,19 @@ def plan(
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     gpus = _gpus()
     each = needs.gpus or 1
-    if gpus and (jobs is None or needs.gpus):
+    if needs.tpus and not _has_tpu():
+        raise errors.UserError(f"a trial needs {needs}, but this machine has no TPU")
+    if gpus:
         if gpus < each * needs.processes:
             raise errors.UserError(f"a trial needs {needs}, but this machine has {gpus} GPU")
         count = min(jobs or gpus, gpus // (each * needs.processes))
         shares = [Slot(gpus=tuple(range(i, i + each))) for i in range(0, gpus - each + 1, each)]
         reason = "one for each GPU" if needs == Needs() else f"{needs} for each"
-        return _grouped(shares, count, needs.processes), f"{count} at once, {reason}"
+        asked = f" (of {jobs} asked for)" if jobs and jobs > count else ""
+        return _grouped(shares, count, needs.processes), f"{count} at once{asked}, {reason}"
     if needs.gpus:
         raise errors.UserError(f"a trial needs {needs}, but this machine has no GPU")
-    if _has_tpu() and jobs is None:
+    if _has_tpu():
         return [(Slot(accelerated=True),)], "one at a time, on the TPU"
     available = _available_gb()
     total = len(cores) or os.cpu_count() or 1
@@ -71,8 +74,6 @@ def plan(
     ]
     limit = f", limited by {available:.0f} GB of free memory" if fitting < wanted else ""
     slots = _grouped(shares, count, needs.processes)
-    if gpus:
-        return slots, f"{count} at once, as asked for"
     share = "one core" if needs == Needs() else str(needs)
     return slots, f"{count} at once, {f'{share} each' if cores else 'not pinned'}{limit}"
 
@@ -127,10 +128,13 @@ def environment(slot: Slot, base: Mapping[str, str], processes: int = 1) -> dict
         chosen = [visible[index] if visible else str(index) for index in slot.gpus]
         result["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
     elif not slot.accelerated:
+        given = base.get("XLA_FLAGS", "")
         flags = startup.flags(devices=slot.devices, available=slot.devices)
-        result["XLA_FLAGS"] = startup.with_flags(base.get("XLA_FLAGS", ""), flags)
+        flags |= startup.without_given(given, startup.QUICK_COMPILATION)
+        result["XLA_FLAGS"] = startup.with_flags(given, flags)
         result.update(dict.fromkeys(_THREAD_LIMITS, "1"))
         # XLA's pool has as many threads, or one a device if those are more, and how it cuts a loop
         # depends on that: two processes of one device get the pool of one process of two
+        result.setdefault("JAX_PLATFORMS", "cpu")  # also where there are GPUs, not for it
         result["NPROC"] = "1" if processes == 1 else str(slot.devices * processes)
     return result

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Unpack
 
 from inception_jax import errors, startup
-from inception_jax.study import child
+from inception_jax.study import child, exits
 from inception_jax.study.attempt import Attempt, Pool, Shared
-from inception_jax.study.child import Exit, Work
+from inception_jax.study.child import Work
+from inception_jax.study.exits import Exit
 from inception_jax.study.machine import Slot
 
 _STOP_SECONDS = 20.0
@@ -180,21 +181,21 @@ class OnRay(Pool[_Task]):
         ready, _ = self._ray.wait(left, num_returns=len(left), timeout=0)
         for ref in ready:
             handle.exits[handle.refs.index(ref)] = self._exit(ref, handle.cancelled)
-        bad = [ended for ended in handle.exits.values() if ended.code or ended.reason]
-        if bad and not handle.cancelled:
+        found = list(handle.exits.values())
+        if any(ended.bad for ended in found) and not handle.cancelled:
             self._cancel(handle)
         if len(handle.exits) < len(handle.refs):
             return "running"
         self._let_go(handle)
-        return next((ended for ended in bad if ended.reason != _CANCELLED), handle.exits[0])
+        return exits.cause(found)
 
     def _exit(self, ref: Any, cancelled: bool) -> Exit:
         """What a task gave, or what became of it."""
         exceptions = self._ray.exceptions
         try:
-            return child.exit_from_json(self._ray.get(ref))
+            return exits.from_json(self._ray.get(ref))
         except exceptions.TaskCancelledError:
-            return Exit(reason=_CANCELLED, lost=not cancelled)
+            return Exit(reason=exits.FOLLOWED, lost=not cancelled)
         except exceptions.RayTaskError as error:
             cause = str(error.cause or error).strip().splitlines() or [type(error).__name__]
             return Exit(reason=f"its worker failed: {cause[-1][:300]}")
@@ -228,6 +229,3 @@ class OnRay(Pool[_Task]):
             if any(ref in left for ref in handle.refs):
                 self._cancel(handle, force=True)
             self._let_go(handle)
-
-
-_CANCELLED = "it was cancelled"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -21,13 +22,14 @@ from uuid import uuid4
 
 from inception_jax import errors
 from inception_jax.study import attempt as attempts_lib
-from inception_jax.study import child, machine, slurm_submit, slurm_worker, store
+from inception_jax.study import child, exits, machine, slurm_submit, store
 from inception_jax.study.attempt import Attempt, Pool, Shared
-from inception_jax.study.child import Exit, Work
+from inception_jax.study.child import Work
+from inception_jax.study.exits import Exit
+from inception_jax.study.files import SLURM_FOLDER
 from inception_jax.study.launch import Job
 from inception_jax.study.slurm_worker import Notes, Worker
 
-FOLDER = ".slurm"
 _STOP_SECONDS = 20.0
 _GONE_SECONDS = 10.0  # between the end of a job and its last file on a network disk
 _PREEMPTED_SECONDS = 600.0  # until a job that was preempted counts as not requeued
@@ -56,6 +58,8 @@ class _Submitted:
 
 class OnSlurm(Pool[_Submitted]):
     """Runs trials as SLURM jobs."""
+
+    tied = False
 
     def __init__(self, slurm: str | None = None, **shared: Unpack[Shared]) -> None:
         """Submits nothing yet.
@@ -101,8 +105,8 @@ class OnSlurm(Pool[_Submitted]):
         return attempts_lib.preparation_problem(job, child.run(work, machine.Slot()))
 
     def room(self, running: int) -> int:
-        """Everything at once, so that it is one array, or what --jobs leaves."""
-        return self._jobs - running if self._jobs else 10**6
+        """Everything at once, so that it is one array, of which SLURM lets --jobs run at once."""
+        return self._jobs - running if self._local and self._jobs else 10**6
 
     def start(self, attempts: Sequence[Attempt], works: Sequence[Work]) -> list[_Submitted]:
         """Submits attempts, as one array."""
@@ -134,32 +138,42 @@ class OnSlurm(Pool[_Submitted]):
             content = {
                 "arm": attempt.job.arm, "seed": attempt.job.seed, "id": str(job.job_id),
                 "attempt": attempt.number, "interruptions": attempt.interruptions,
+                **self._whose(),
             }  # fmt: skip
             store.write_json(record, content)
             handles.append(_Submitted(token, str(job.job_id), self.needs.processes, record, job))
         return handles
 
     def adopt(self, jobs: Sequence[Job]) -> list[tuple[Attempt, _Submitted]]:
-        """Jobs of an earlier driver that still wait or run; what else it left is cleared away."""
+        """Jobs of an earlier driver that still wait or run; what else it left is cleared away.
+
+        Those of trials that are not among `jobs` are left alone: a later stage asks for them.
+
+        Raises:
+            UserError: they run where this launcher does not look.
+        """
         folder = _folder(jobs[0])
         wanted = {(job.arm, job.seed): job for job in jobs}
         found: list[tuple[Attempt, _Submitted]] = []
         for record in sorted(folder.glob("*.job.json")):
             content = store.read_json(record)
             handle = self._recorded(folder, record, content)
-            job = handle and wanted.pop((content["arm"], content["seed"]), None)
-            if handle and job and not Notes(folder, handle.token).exits(handle.processes):
-                if not self._gone(handle):
-                    attempt = Attempt(job, int(content["attempt"]), int(content["interruptions"]))
+            ended = not handle or Notes(folder, handle.token).exits(handle.processes)
+            if handle and not ended and not self._gone(handle):
+                job = wanted.pop((content["arm"], content["seed"]), None)
+                if job:
+                    attempt = Attempt(job, content["attempt"], content["interruptions"])
                     found.append((attempt, handle))
-                    continue
-                wanted[job.arm, job.seed] = job
-            elif job:
-                wanted[job.arm, job.seed] = job
+                continue
             if handle:
                 self._forget(handle)
             record.unlink(missing_ok=True)
         return found
+
+    def _whose(self) -> dict[str, str | int]:
+        """What has to be known to find a job again."""
+        cluster = f"local on {platform.node()}" if self._local else "slurm"
+        return {"cluster": cluster, "processes": self.needs.processes}
 
     def _recorded(self, folder: Path, record: Path, content: Any) -> _Submitted | None:
         """The job that a record tells of; None where it is no record."""
@@ -169,6 +183,14 @@ class OnSlurm(Pool[_Submitted]):
             return None
         if not all(isinstance(content.get(key), kind) for key, kind in keys.items()):
             return None
+        own = self._whose()
+        held = {key: content.get(key, value) for key, value in own.items()}
+        if held != own:
+            raise errors.UserError(
+                f"job {content['id']} of this study may still run ({held['cluster']}, "
+                f"{held['processes']} processes a trial); go on with it there and so, or end it "
+                f"and remove {record}"
+            )
         job = None
         if not self._local:
             tasks = list(range(self.needs.processes))
@@ -179,12 +201,10 @@ class OnSlurm(Pool[_Submitted]):
         """Where an attempt stands, from the notes of its job and then from SLURM."""
         folder = handle.record.parent
         notes = Notes(folder, handle.token)
-        exits = notes.exits(handle.processes)
-        if exits:
+        found = notes.exits(handle.processes)
+        if found:
             self._forget(handle)
-            bad = [one for one in exits if one.code or one.reason]
-            own = [one for one in bad if one.reason != slurm_worker.ANOTHER]
-            return next(iter(own or bad), exits[0])
+            return exits.cause(found)
         if not self._gone(handle):
             handle.gone = 0.0
             return "running" if notes.begun() else "waiting"
@@ -252,4 +272,4 @@ class OnSlurm(Pool[_Submitted]):
 
 def _folder(job: Job) -> Path:
     """The launcher's own folder beside the study's `trials`."""
-    return job.folder.parents[2].absolute() / FOLDER
+    return job.folder.parents[2].absolute() / SLURM_FOLDER

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from inception_jax import errors
+from inception_jax.study import files
 from inception_jax.study.files import CONFIG_FILE, RESULT_FILE
 
+_PULLED_FILE = ".pulled.json"  # what the store said of each file when it was fetched
 # What a trial's folder holds for reports; its checkpoints and parameters are fetched by workers.
 _LIGHT = (CONFIG_FILE, RESULT_FILE, "failure.json", "metrics.jsonl", "log.txt", "predictions.npz")
 
@@ -100,33 +104,64 @@ class Remote:
 
     def sizes(self, name: str = "") -> dict[str, int]:
         """Bytes of every object below a folder, by its path from there."""
+        return {path: entry["size"] for path, entry in self._find(name).items()}
+
+    def _stamps(self) -> dict[str, str]:
+        """Of every object what its store says of its content and age; "" where it says nothing."""
+
+        def stamp(entry: Mapping[str, Any]) -> str:
+            # a digest or a time; by the names that S3, GCS, Azure, disks and memory give them
+            keys = ("ETag", "etag", "md5Hash", "LastModified", "updated", "mtime", "created")
+            found = {key: str(entry[key]) for key in keys if entry.get(key)}
+            return json.dumps([entry["size"], found]) if found else ""
+
+        return {path: stamp(entry) for path, entry in self._find("").items()}
+
+    def _find(self, name: str) -> dict[str, Mapping[str, Any]]:
         base = self._path(name)
+        self._files.invalidate_cache()  # other machines write there, too
         try:
             found = self._files.find(base, detail=True)
         except FileNotFoundError:
             return {}
         # a name that leaves the folder, as a hostile store may list it, is no name
         names = {
-            path[len(base) + 1 :]: entry["size"]
+            path[len(base) + 1 :]: entry
             for path, entry in found.items()
             if path.startswith(f"{base}/")
         }
-        return {name: size for name, size in names.items() if _inside(name)}
+        return {name: entry for name, entry in names.items() if _inside(name)}
 
-    def pull(self, root: Path) -> None:
+    def pull(self, root: Path, also: Sequence[str] = ()) -> None:
         """Brings a mirror up to date in what reports need: not with parameters, nor reports.
+
+        What has not changed in the store since the last time is not fetched again.
+
+        Args:
+            root: the mirror.
+            also: names of other files that are wanted.
 
         Raises:
             UserError: the store cannot be read.
         """
         with explained(self.url):
-            names = [name for name in self.sizes() if _light(PurePosixPath(name))]
-            for name in names:
-                self._fetch(name, root / name)
+            there = {
+                name: stamp
+                for name, stamp in self._stamps().items()
+                if name in also or _light(PurePosixPath(name))
+            }
+            index = root / _PULLED_FILE
+            held = files.read_json(index)
+            pulled = held if isinstance(held, dict) else {}
+            for name, stamp in there.items():
+                if not (stamp and pulled.get(name) == stamp and (root / name).is_file()):
+                    self._fetch(name, root / name)
             # what has no result there has none: it was removed, or never arrived
-            for path in root.glob(f"**/trials/*/*/{RESULT_FILE}"):
-                if path.relative_to(root).as_posix() not in names:
-                    path.unlink()
+            gone = [root / name for name in also if name not in there]
+            for path in (*root.glob(f"**/trials/*/*/{RESULT_FILE}"), *gone):
+                if path.relative_to(root).as_posix() not in there:
+                    path.unlink(missing_ok=True)
+            files.write_json(index, there)
 
     def push(self, root: Path) -> None:
         """Sends everything that is not a trial's: descriptions, costs, reports.
@@ -141,11 +176,15 @@ class Remote:
                     self.write(name.as_posix(), path.read_bytes())
 
     def _fetch(self, name: str, target: Path) -> None:
+        if not _inside(name):  # it comes from another machine
+            raise errors.UserError(f"{self.url} names {name!r}, which leads out of it")
         content = self.read(name)
         if content is None:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.fetched-{threading.get_ident()}")
+        temporary = target.with_name(
+            f".{target.name}.fetched-{os.getpid()}-{threading.get_ident()}"
+        )
         temporary.write_bytes(content)
         temporary.replace(target)
 
@@ -158,9 +197,9 @@ class Remote:
             if not (same and target.suffix not in (".json", ".jsonl", ".txt")):
                 self._fetch(f"{trial}/{name}", target)
 
-    def fetch_light(self, root: Path, trial: str) -> None:
-        """Fetches of a trial what reports need."""
-        for name in _LIGHT:
+    def fetch_light(self, root: Path, trial: str, log: str = "log.txt") -> None:
+        """Fetches of a trial what reports need, and this log of it."""
+        for name in dict.fromkeys((*_LIGHT, log)):
             self._fetch(f"{trial}/{name}", root / trial / name)
 
 

@@ -24,6 +24,7 @@ from inception_jax.study import (
     remote,
     search,
     store,
+    sync,
     tracking,
 )
 from inception_jax.study import early as early_lib
@@ -161,7 +162,7 @@ def run_study(
     url = str(root).rstrip("/") if remote.is_url(root) else ""
     there = remote.Remote(url) if url else None
     root = remote.mirror(url) if url else Path(root)
-    with lock.hold(root, there), contextlib.closing(launcher):
+    with lock.hold(root, there) as held, contextlib.closing(launcher):
         if there:
             there.pull(root)
         asked, study = study.seeds, store.register(root, study)
@@ -172,13 +173,14 @@ def run_study(
             )
         if there:
             there.push(root)
-        tuned = _tuned(root, study, launcher, console, again, url)
+        tuned = _tuned(root, study, launcher, console, again, url, held)
         missing, done = _jobs(root, tuned, console, url)
         waiting = early_lib.still_needed(root, tuned, missing)
         with rebuilding.Rebuilder(root) as pages:
             told = tracking.Tracking(root, tuned, track, console)
             told.catch_up(done)
-            others = (pages, told)
+            others = [held, pages, told]
+            others += [sync.Publisher(there, root)] if there else []
             failed: list[Event] = []
             if waiting:
                 failed = _launch(root, tuned, waiting, done, launcher, console, again, others)
@@ -199,7 +201,13 @@ def run_study(
 
 
 def _tuned(
-    root: Path, study: Study, launcher: Launcher, console: Console, again: str, url: str
+    root: Path,
+    study: Study,
+    launcher: Launcher,
+    console: Console,
+    again: str,
+    url: str,
+    held: Callable[[Event | None], None],
 ) -> Study:
     """The study with what its search chose, which runs first where it has not been made."""
     if study.search is None:
@@ -211,7 +219,7 @@ def _tuned(
         phase = store.register(folder, search.phase(study))
         waiting, done = _jobs(folder, phase, console, url)
         if waiting:
-            _launch(folder, phase, waiting, done, launcher, console, again)
+            _launch(folder, phase, waiting, done, launcher, console, again, (held,))
         choice = search.choose(root, study)
     return search.apply(study, choice)
 

@@ -32,6 +32,34 @@ def parse(text: str | None) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
+def _minutes(text: str) -> int:
+    """A time limit in minutes, of sbatch's forms M, M:S, H:M:S, D-H, D-H:M and D-H:M:S."""
+    days, dash, rest = text.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdecimal() for part in (*parts, *([days] if dash else []))) or len(parts) > 3:
+        raise errors.UsageError(
+            f"--slurm time={text!r} is no time; give minutes, HH:MM:SS or D-HH:MM:SS"
+        )
+    numbers = [int(part) for part in parts]
+    if dash:
+        hours, minutes, seconds = (*numbers, 0, 0)[:3]
+    elif len(numbers) == 3:
+        hours, minutes, seconds = numbers
+    else:
+        hours, minutes, seconds = (0, *numbers, 0)[:3]
+    return max(1, math.ceil(int(days or 0) * 1440 + hours * 60 + minutes + seconds / 60))
+
+
+def _nodes(text: str, needs: Needs) -> int:
+    """How many machines share the processes of a trial evenly."""
+    nodes = int(text) if text.isdecimal() else 0
+    if not nodes or needs.processes % nodes:
+        raise errors.UsageError(
+            f"--slurm nodes={text} does not divide the {needs.processes} processes of a trial"
+        )
+    return nodes
+
+
 def executor(
     submitit: Any,
     folder: Path,
@@ -50,30 +78,33 @@ def executor(
         folder: for its files.
         needs: of each process, which is one task.
         parameters: sbatch's, beside these.
-        memory_gb: of a node.
+        memory_gb: of each process.
         jobs: elements of an array that run at once; None is as many as SLURM allows.
         time_limit: of a trial, s.
         local: whether jobs run on this machine, without SLURM.
 
     Raises:
         UserError: there is no SLURM here, or it knows no such parameter.
+        UsageError: nodes or time are none, or TPUs are asked for.
     """
+    if needs.tpus:
+        raise errors.UsageError("--launcher slurm cannot ask for TPUs; name GPUs or cores")
     given = dict(parameters)
     cluster = "local" if local else "slurm"
     try:
-        minutes = int(given.pop("time", 0)) or (
-            math.ceil(time_limit / 60) + 5 if time_limit else _MINUTES
-        )
-        nodes = 1 if local else int(given.pop("nodes", needs.processes))
+        default = math.ceil(time_limit / 60) + 5 if time_limit else _MINUTES
+        minutes = _minutes(given.pop("time")) if "time" in given else default
+        nodes = 1 if local else _nodes(given.pop("nodes", str(needs.processes)), needs)
+        tasks = needs.processes // nodes
         made = submitit.AutoExecutor(
             folder=folder, cluster=cluster, **{f"{cluster}_max_num_timeout": _TIMEOUTS}
         )
         made.update_parameters(
             timeout_min=minutes,
             nodes=nodes,
-            tasks_per_node=max(1, needs.processes // nodes),
+            tasks_per_node=tasks,
             cpus_per_task=needs.cpus,
-            mem_gb=math.ceil(memory_gb),
+            mem_gb=math.ceil(memory_gb * tasks),
             stderr_to_stdout=True,
             name="inception-jax",
         )

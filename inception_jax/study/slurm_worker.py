@@ -19,11 +19,11 @@ from types import FrameType
 from typing import Any
 
 from inception_jax import errors
-from inception_jax.study import child, files
-from inception_jax.study.child import Child, Exit, Work
+from inception_jax.study import child, exits, files
+from inception_jax.study.child import Child, Work
+from inception_jax.study.exits import Exit
 from inception_jax.study.machine import Slot
 
-ANOTHER = "another of its processes failed"
 _SAVE_SECONDS = 60.0  # for a checkpoint, of the 90 that submitit leaves before the end of a job
 _SIBLING_SECONDS = 1.0
 
@@ -48,15 +48,18 @@ class Notes:
 
     def end(self, rank: int, ended: Exit) -> None:
         """Says how a process ended."""
-        files.write_json(self._path(rank, "exit"), json.loads(ended.to_json()))
+        content = {**json.loads(ended.to_json()), "life": _life()}
+        files.write_json(self._path(rank, "exit"), content)
 
-    def exit(self, rank: int) -> Exit | None:
-        """How a process ended; None where that is not known."""
+    def exit(self, rank: int, life: str = "") -> Exit | None:
+        """How a process ended; None where that is not known, or not of this life of the job."""
         content = files.read_json(self._path(rank, "exit"))
         if content is None:
             return None
+        if life and isinstance(content, dict) and content.get("life") != life:
+            return None
         try:
-            return child.exit_from_json(json.dumps(content))
+            return exits.from_json(json.dumps(content))
         except ValueError:
             return Exit(reason="its job left no valid exit")
 
@@ -107,11 +110,11 @@ class Worker:
             if processes == 1 or time.monotonic() - looked < _SIBLING_SECONDS:
                 continue
             looked = time.monotonic()
-            others = (notes.exit(other) for other in range(processes) if other != rank)
+            others = (notes.exit(other, _life()) for other in range(processes) if other != rank)
             stopped = errors.Interrupted.exit_code  # then this one is about to stop as well
             if any(one and (one.reason or one.code not in (0, stopped)) for one in others):
                 self._child.end()
-                return Exit(reason=ANOTHER)
+                return Exit(reason=exits.FOLLOWED, rank=rank)
         return ended
 
     def _terminated(self, number: int, frame: FrameType | None) -> None:
@@ -139,5 +142,10 @@ def _coordinator(environment: Any, processes: int) -> str:
         return ""
     several = environment.num_nodes > 1
     host = environment.hostnames[0] if several else "127.0.0.1"
-    life = f"{environment.job_id}.{os.environ.get('SLURM_RESTART_COUNT', 0)}"
-    return f"{host}:{10_000 + zlib.crc32(life.encode()) % 20_000}"
+    meeting = f"{environment.job_id}.{_life()}"
+    return f"{host}:{10_000 + zlib.crc32(meeting.encode()) % 20_000}"
+
+
+def _life() -> str:
+    """How often the job was requeued, which keeps its place and its number."""
+    return os.environ.get("SLURM_RESTART_COUNT", "0")

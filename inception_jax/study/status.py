@@ -5,6 +5,7 @@ Reads names and the driver's note, not results, so that it answers at once for a
 
 from __future__ import annotations
 
+import platform
 import shlex
 import time
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from inception_jax import errors
-from inception_jax.study import board, live, progress, search, store
+from inception_jax.study import board, live, lock, progress, search, store
 from inception_jax.study.definition import Study
 from inception_jax.study.progress import Running, Snapshot
 
@@ -61,7 +62,12 @@ def _read(root: Path) -> tuple[Snapshot, Mapping[str, Any]]:
 
 
 def _held(root: Path) -> bool:
-    """Whether a driver on this machine holds the folder, also one that leaves no note."""
+    """Whether a driver holds the folder, also one that leaves no note."""
+    folder = root.parent if root.name == search.FOLDER else root
+    return _locked(folder) or lock.holder(folder) is not None
+
+
+def _locked(root: Path) -> bool:
     import fcntl
 
     try:
@@ -112,7 +118,9 @@ def _note(root: Path) -> dict[str, Any]:
     ]  # fmt: skip
     took = raw.get("took")
     return {
-        "alive": not raw.get("ended") and time.time() - number("updated") < _ALIVE_SECONDS,
+        "alive": not raw.get("ended")
+        and time.time() - number("updated") < _ALIVE_SECONDS
+        and (raw.get("host") != platform.node() or _held(root)),
         "begun": number("begun"),
         "updated": number("updated"),
         "slots": max(1, int(number("slots"))),
@@ -139,13 +147,11 @@ def _command(value: Any) -> str:
     return shlex.join(words) if words[:2] == ["inception-jax", "study"] else ""
 
 
-def next_step(root: Path, snapshot: Snapshot, note: Mapping[str, Any]) -> str:
-    """What to do now, in one line."""
-    counts = snapshot.counts()
-    again = (
-        note["again"]
-        or f"inception-jax study {shlex.quote(store.read_study(root).name)} --workdir {root}"
-    )
+def next_step(root: Path, snapshot: Snapshot, note: Mapping[str, Any], place: str = "") -> str:
+    """What to do now, in one line; `place` is where the study is, if `root` only mirrors it."""
+    counts, place = snapshot.counts(), place or str(root)
+    name = shlex.quote(store.read_study(root).name)
+    again = note["again"] or f"inception-jax study {name} --workdir {place}"
     if note["alive"] or _held(root):
         return "running; stop it with Ctrl-C where it was started, finished trials are kept"
     if counts["waiting"]:
@@ -154,11 +160,16 @@ def next_step(root: Path, snapshot: Snapshot, note: Mapping[str, Any]) -> str:
         return f"interrupted{ago}; to go on: {again}"
     if counts["failed"]:
         return f"finished, but {counts['failed']} trials failed; to try them again: {again}"
-    return f"finished; the report: {root / 'report.html'}"
+    return f"finished; the report: {place}/report.html"
 
 
-def show(root: Path, console: Console) -> None:
+def show(root: Path, console: Console, place: str = "") -> None:
     """Prints how far the study is, why trials failed, and what to do next.
+
+    Args:
+        root: the study's folder, or the mirror of one in a store.
+        console: where to print.
+        place: the URL of the latter.
 
     Raises:
         UserError: the folder holds no study.
@@ -174,7 +185,7 @@ def show(root: Path, console: Console) -> None:
         _print(console, f"{arm} seed {seed} failed: {str(reason)[:300]} ({folder / 'log.txt'})")
     if len(failed) > _MOST_FAILURES:
         _print(console, f"… and {len(failed) - _MOST_FAILURES} more that failed")
-    _print(console, next_step(root, snapshot, note))
+    _print(console, next_step(root, snapshot, note, place))
 
 
 def show_all(folder: Path, console: Console) -> None:

@@ -35,7 +35,8 @@ from inception_jax.study.files import (
 
 State = Literal["done", "missing", "failed", "broken", "foreign", "spared"]
 
-_HOLDS = (".lock", ".lease", "..lease")  # files of the driver that holds the folder
+# files of the driver that holds the folder, or of the store that it mirrors
+_HOLDS = (".lock", ".lease", "..lease", ".pulled", "..pulled")
 _SEED_FOLDER = re.compile(r"seed-(\d{1,9})")
 # Where data lies and how a machine is used may differ between machines that share a study.
 _PLACE_KEYS = ("data.dir", "data.threads")
@@ -93,6 +94,7 @@ def register(root: Path, study: Study) -> Study:
     Raises:
         UserError: the folder holds something else.
     """
+    untrusted.refuse_links(*(root.iterdir() if root.is_dir() else ()))
     held = read_study(root) if (root / STUDY_FILE).exists() else None
     if held is not None:
         if serialization.identity(held) != serialization.identity(study):
@@ -160,21 +162,23 @@ def prepare(root: Path, config: Mapping[str, Any], arm: str, seed: int) -> tuple
     folder = trial_folder(root, arm, seed)
     if not untrusted.within(root, folder):
         raise errors.UserError(f"{folder} is a link that leads out of {root}; remove it")
+    untrusted.refuse_links(*(folder.iterdir() if folder.is_dir() else ()))
     wanted = {**config, "seed": config["seed"] + seed}
     trial = read_trial(folder, arm, seed, wanted)
     held = read_json(folder / CONFIG_FILE)
     if trial.state == "foreign" or (isinstance(held, dict) and not matches(wanted, held)):
         if trial.state != "foreign":
             trial = Trial(arm, seed, "foreign", reason=f"{CONFIG_FILE} is of another config")
-        _set_aside(folder)
+        set_aside(folder)
     elif trial.state == "broken":
-        _set_aside(folder / RESULT_FILE)
+        set_aside(folder / RESULT_FILE)
     if trial.state != "done" and (trial.state == "foreign" or held != wanted):
         write_json(folder / CONFIG_FILE, wanted)
     return folder, trial
 
 
-def _set_aside(path: Path) -> None:
+def set_aside(path: Path) -> None:
+    """Renames a file or folder out of the way, beside where it was; nothing is overwritten."""
     number = 1
     while (target := path.with_name(f".{path.name}.aside-{number}")).exists():
         number += 1

@@ -10,9 +10,12 @@ import contextlib
 import json
 import shutil
 import threading
+import time
 from pathlib import Path, PurePosixPath
 
-from inception_jax.study import store
+from inception_jax import errors
+from inception_jax.study import child, lock, store
+from inception_jax.study.definition import FOLDER_NAME
 from inception_jax.study.files import CONFIG_FILE, FAILURE_FILE, RESULT_FILE
 from inception_jax.study.launch import Job
 from inception_jax.study.remote import Remote, explained, is_url, line, mirror
@@ -26,6 +29,8 @@ Sent = dict[str, tuple[int, int]]  # by name: bytes, time of change
 def for_reading(workdir: str | Path) -> Path:
     """The folder itself, or a fresh mirror of what is behind a URL.
 
+    It is a mirror of its own: that of a driver or a worker may be ahead of the store.
+
     Raises:
         UserError: nothing can be read there.
     """
@@ -33,8 +38,25 @@ def for_reading(workdir: str | Path) -> Path:
         return Path(workdir)
     study = Remote(str(workdir))
     root = mirror(str(workdir))
-    study.pull(root)
+    root = root.with_name(f"{root.name}-read")
+    study.pull(root, [lock.LEASE_FILE])
     return root
+
+
+class Publisher:
+    """Follows a launcher's events and sends pages and the driver's note to a store as it runs."""
+
+    def __init__(self, study: Remote, root: Path) -> None:
+        self._study, self._root = study, root
+        self._next = time.monotonic()
+
+    def __call__(self, _: object = None) -> None:
+        """Sends them, unless that was done a moment ago."""
+        if time.monotonic() < self._next:
+            return
+        with contextlib.suppress(errors.UserError):  # out of reach for now: the last one says so
+            self._study.push(self._root)
+        self._next = time.monotonic() + SEND_SECONDS
 
 
 def send(study: Remote, root: Path, trial: str, sent: Sent) -> None:
@@ -123,10 +145,15 @@ def offer(job: Job) -> None:
         study.write(f"{trial}/{CONFIG_FILE}", config)
 
 
-def collect(job: Job) -> str:
-    """Brings back what a worker left of a trial; "" or why it could not."""
+def collect(job: Job, rank: int = 0) -> str:
+    """Brings back what a worker left of a trial; "" or why it could not.
+
+    Args:
+        job: the trial's.
+        rank: of the process whose log is wanted, too.
+    """
     try:
-        Remote(job.url).fetch_light(mirror(job.url), trial_path(job))
+        Remote(job.url).fetch_light(mirror(job.url), trial_path(job), child.log_name(rank))
     except Exception as error:  # every store has errors of its own
         return f"cannot fetch it from {job.url}: {line(error)}"
     return ""
@@ -169,6 +196,8 @@ def open_trial(url: str, trial: str, *, first: bool) -> Copier | None:
         content = json.loads(config or b"{}")
         arms = PurePosixPath(trial).parent.parent
         for name in content.get("eval", {}).get("members", ()):  # trials that this one scores
+            if not FOLDER_NAME.fullmatch(str(name)):
+                raise errors.UserError(f"{name!r} in {trial}/{CONFIG_FILE} is no name of an arm")
             study.fetch(root, str(arms / str(name) / PurePosixPath(trial).name))
     return Copier(study, root, trial) if first else None
 

@@ -99,7 +99,7 @@ def summarise(root: Path) -> Summary:
     asked = tuple(dict.fromkeys(q.metric for q in study.questions if q.metric))
     trials = [outcomes.add(root, trial, asked) for trial in store.read_trials(root, study)]
     counted = costs.read(root)
-    decisions = early.decide(study, trials) if study.early else []
+    decisions = early.decide(study, trials, early.left_out(root)) if study.early else []
     if study.early:
         trials = early.without_spared(study, trials, decisions)
     own = by_arm(study, trials)

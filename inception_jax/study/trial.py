@@ -9,6 +9,7 @@ measured: 4.6 instead of 6.1 s of processor time a trial; not worth its risks.)
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -18,12 +19,17 @@ from pathlib import Path
 
 from inception_jax import errors, startup
 
+LEASE_VARIABLE = "INCEPTION_JAX_LEASE"  # TOKEN@PATH, as `lock.fence` gives it
 PROCESS_VARIABLE = "INCEPTION_JAX_PROCESS"  # RANK/COUNT@HOST:PORT of one process of several
 _PR_SET_PDEATHSIG = 1
+_LEASE_SECONDS = 3.0  # between two looks at the lease; a new driver waits longer than that
 
 
 def tie_to_driver() -> None:
     """Makes this process end when the driver that started it is gone, however it went."""
+    token, _, lease = os.environ.get(LEASE_VARIABLE, "").partition("@")
+    if token:
+        threading.Thread(target=_watch_lease, args=(token, Path(lease)), daemon=True).start()
     driver = int(os.environ.get("INCEPTION_JAX_DRIVER", "0"))
     if not driver:
         return
@@ -39,6 +45,19 @@ def _watch(driver: int) -> None:
     while os.getppid() == driver:
         time.sleep(1.0)
     os._exit(1)
+
+
+def _watch_lease(token: str, path: Path) -> None:
+    """Ends this process once another driver has taken the study over and runs the trial itself."""
+    while True:
+        time.sleep(_LEASE_SECONDS)
+        try:
+            held = json.loads(path.read_bytes())["token"]
+        except (OSError, ValueError, TypeError, KeyError):  # given back, or out of reach for now
+            continue
+        if held != token:
+            print("error: another driver has taken over the study", file=sys.stderr, flush=True)
+            os._exit(1)
 
 
 def addresses(text: str) -> dict[str, str | int]:

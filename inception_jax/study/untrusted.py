@@ -6,13 +6,16 @@ read so that the rest may print it and compute with it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import stat
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from inception_jax import errors
 
 MAX_JSON = 32 << 20  # bytes; a study of 1,000 arms has less than one MiB
 MAX_LINES = 256 << 20  # of a metrics.jsonl
@@ -34,6 +37,31 @@ def regular(path: Path, limit: int) -> bool:
     except (OSError, ValueError):
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size <= limit
+
+
+def append(path: Path) -> IO[bytes]:
+    """Opens a file to write at its end; no link is followed, and no pipe is waited for.
+
+    Raises:
+        OSError: it is a link, a pipe or a device, or cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    handle = os.open(path, flags, 0o644)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, f"{path.name} is no file", str(path))
+    return os.fdopen(handle, "ab")
+
+
+def refuse_links(*paths: Path) -> None:
+    """Before something is written there.
+
+    Raises:
+        UserError: one of the paths is a link.
+    """
+    for path in paths:
+        if path.is_symlink():
+            raise errors.UserError(f"{path} is a link, which is not written through; remove it")
 
 
 def within(root: Path, path: Path) -> bool:

@@ -34,10 +34,10 @@ def write(folder, rows=ROWS, state="done"):
 def test_sds_are_those_of_the_paired_differences(tmp_path, inner):
     write(tmp_path / inner)
     found = noise.fit(study.load("factorization"), tmp_path)
-    assert [n.kind for n in found.noises] == ["measured", "measured", "pooled"]
-    assert [n.df for n in found.noises] == [2, 2, 4]
+    assert [n.kind for n in found.noises] == ["measured", "measured", "pooled", "pooled"]
+    assert [n.df for n in found.noises] == [2, 2, 4, 4]
     pooled = math.sqrt((0.02**2 + 0.01**2) / 2)
-    assert [n.sd for n in found.noises] == pytest.approx([0.02, 0.01, pooled])
+    assert [n.sd for n in found.noises] == pytest.approx([0.02, 0.01, pooled, pooled])
     assert (found.seconds, found.machine) == (10.0, "cpu X")
 
 

@@ -25,9 +25,9 @@ def factorization():
 def test_seeds_are_those_of_the_published_table(factorization):
     row = factorization.questions[0]
     assert row.alone == 34  # half an sd at 80 %: Cohen's medium effect
-    assert row.seeds == power.seeds_needed(lambda n: power.t_power(0.5, n, 0.05 / 3), 0.8)
+    assert row.seeds == power.seeds_needed(lambda n: power.t_power(0.5, n, 0.05 / 4), 0.8)
     assert row.cautious == row.seeds
-    assert row.detectable == pytest.approx(0.006 * power.detectable(8, 0.05 / 3))
+    assert row.detectable == pytest.approx(0.006 * power.detectable(6, 0.05 / 4))
     assert factorization.seeds == max(r.seeds for r in factorization.questions)
 
 
@@ -50,7 +50,7 @@ def test_equivalence_is_planned_by_tost():
 def test_images_and_macs_at_default_scale_by_hand(factorization):
     # 4,000 digits in batches of 64, two epochs, each evaluated on 1,000: 124 steps an arm
     work = factorization.work
-    assert (work.trials, work.trained, work.evaluated) == (5, 5 * 124 * 64, 5 * 2 * 1000)
+    assert (work.trials, work.trained, work.evaluated) == (6, 6 * 124 * 64, 6 * 2 * 1000)
     macs = [
         cost.count(models.from_config(factorization.study.config(arm, 0).model, 10), 28, 1).macs
         for arm in factorization.study.arms

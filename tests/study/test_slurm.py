@@ -7,9 +7,10 @@ import os
 import pytest
 
 from inception_jax import errors
-from inception_jax.study import needs, on_slurm, slurm_worker, store
+from inception_jax.study import exits, needs, on_slurm, slurm_worker, store
 from inception_jax.study.attempt import Attempt
-from inception_jax.study.child import Exit, Work
+from inception_jax.study.child import Work
+from inception_jax.study.exits import Exit
 from inception_jax.study.launch import Job
 
 pytest.importorskip("submitit")
@@ -62,7 +63,7 @@ def test_the_script_is_an_array_that_asks_for_what_was_said(slurm):
     ):  # fmt: skip
         assert f"#SBATCH {line}\n" in script
     assert [handle.id for handle in handles] == ["4711_0", "4711_1"]
-    assert pool.room(4) == 12
+    assert pool.room(4) > 1000  # the array as a whole; SLURM holds it to --jobs at once
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_the_first_process_that_failed_tells_for_all(slurm):
     notes = slurm_worker.Notes(slurm / "study" / ".slurm", handles[0].token)
     notes.begin(0)
     assert pool.look(handles[0]) == "running"
-    notes.end(0, Exit(reason=slurm_worker.ANOTHER))
+    notes.end(0, Exit(reason=exits.FOLLOWED))
     assert pool.look(handles[0]) == "running"
     notes.end(1, Exit(code=-9))
     assert pool.look(handles[0]) == Exit(code=-9)

@@ -112,7 +112,7 @@ def test_status_follows_a_driver_through_its_note(study):
     again = "inception-jax study folder --workdir 'a b'"
     assert "interrupted; to go on: inception-jax study folder --workdir" in said(root)
     watched = Board(Console(file=io.StringIO()), jobs, [], 2, root, described.title, again)
-    with watched:
+    with lock.hold(root), watched:
         watched(Event(jobs[0], "started"))
         watched(Event(jobs[1], "started"))
         (jobs[1].folder / "metrics.jsonl").write_text('{"step": 1, "epoch": 0.5}\n')
@@ -138,10 +138,15 @@ def test_status_follows_a_driver_through_its_note(study):
 def test_a_driver_that_was_killed_is_not_taken_for_alive(study):
     root, described, jobs = study
     watched = Board(Console(file=io.StringIO()), jobs, [], 2, root, described.title)
-    watched(Event(jobs[0], "started"))
-    assert "running" in said(root)
+    with lock.hold(root):
+        watched(Event(jobs[0], "started"))
+        assert "1 running" in said(root)
+    assert "interrupted (last sign of life 0 s ago)" in said(root)
     note = store.read_json(root / board.FILE)
-    store.write_json(root / board.FILE, note | {"updated": time.time() - 3600})
+    elsewhere = note | {"host": "another"}
+    store.write_json(root / board.FILE, elsewhere)  # whose processes cannot be seen from here
+    assert "1 running" in said(root)
+    store.write_json(root / board.FILE, elsewhere | {"updated": time.time() - 3600})
     assert "interrupted (last sign of life 1 h 0 min ago)" in said(root)
     with lock.hold(root):  # one that writes no note
         assert said(root).splitlines()[-1].startswith("running;")
