@@ -11,10 +11,11 @@ from rich.console import Console
 from scipy import stats as scipy_stats
 
 from inception_jax import errors
+from inception_jax.bench import folder as simulated
 from inception_jax.bench.folder import Simulated
 from inception_jax.study import early, runner, sequential, serialization, stats, store
 from inception_jax.study.definition import Arm, Early, Question, Study
-from inception_jax.study.launch import Interrupted, Job
+from inception_jax.study.launch import Event, Interrupted, Job
 from inception_jax.study.sequential import Looks
 from inception_jax.study.store import Trial
 
@@ -308,3 +309,43 @@ def test_a_counted_metric_has_no_early_looks():
     with pytest.raises(ValueError, match="early looks are for t tests"):
         study((Question("A22", "", "b", "a", metric="diverged"),))
     assert set(sequential.SPENDING) == {"obrien_fleming", "pocock"}
+
+
+class Failing(Simulated):
+    """As `Simulated`, but some trials fail."""
+
+    def __init__(self, failing: set[tuple[str, int]]) -> None:
+        super().__init__(value)
+        self._failing = failing
+
+    def launch(self, jobs, report):
+        for job in jobs:
+            if (job.arm, job.seed) in self._failing:
+                store.write_json(job.folder / "failure.json", {"reason": "out of memory"})
+                report(Event(job, "failed", "out of memory"))
+            else:
+                super().launch([job], report)
+
+
+def test_what_a_look_had_to_do_without_stays_out_though_it_runs_later(tmp_path):
+    described, console = study(QUESTIONS[:1]), Console(file=io.StringIO())
+    root, failing = tmp_path / "s", Failing({("b", 2)})
+    with pytest.raises(runner.TrialsFailed):
+        runner.run_study(described, root, failing, console, count=lambda *_: None)
+    assert early.left_out(root) == {("b", 2)}
+    (before,) = early.read(root, described)
+    assert (before.verdict, before.seeds) == ("supported", 6)
+    again = Failing(set())
+    runner.run_study(described, root, again, console, count=lambda *_: None)
+    assert ("b", 2) in {(job.arm, job.seed) for job in again.ran} or not again.ran
+    store.write_json(root / "trials" / "b" / "seed-2" / "failure.json", {})
+    simulated.write(Job("b", 2, root / "trials" / "b" / "seed-2"), 0.0)  # which would turn it round
+    (after,) = early.read(root, described)
+    assert after == before
+    assert early.decide(described, store.read_trials(root, described))[0].verdict != "supported"
+
+
+@pytest.mark.parametrize("held", [[], {"left_out": 3}, {"left_out": [["a"], ["b", "x"], 4]}])
+def test_the_note_of_the_looks_is_data(tmp_path, held):
+    store.write_json(tmp_path / early.LOOKS_FILE, held)
+    assert early.left_out(tmp_path) == frozenset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import time
 
 import pytest
@@ -95,6 +96,34 @@ def test_who_was_out_of_touch_stops_when_another_has_taken_over(tmp_path):
     with pytest.raises(errors.UserError, match=r"another .process 77 on elsewhere.*taken over"):
         drive()
     assert (tmp_path / lock.LEASE_FILE).exists()  # it is the other's
+
+
+def test_it_stops_also_where_an_interrupt_is_ignored(tmp_path):
+    def drive():
+        with lock.hold(tmp_path) as held:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                leave(tmp_path, lease())
+                held(None)
+                time.sleep(0.02)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as `command &` in a script
+    try:
+        with pytest.raises(errors.UserError, match="taken over"):
+            drive()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_who_holds_a_study_is_what_its_lease_says_while_it_is_renewed(tmp_path):
+    assert lock.holder(tmp_path) is None
+    leave(tmp_path, lease())
+    assert (held := lock.holder(tmp_path)) is not None
+    assert held.process == 77
+    leave(tmp_path, lease(renewed=time.time() - 3600))
+    assert lock.holder(tmp_path) is None
+    leave(tmp_path, lease(host=lock._host(), process=2**22 + 1))  # it was killed
+    assert lock.holder(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"token": 1}', '{"host": "a"}'])

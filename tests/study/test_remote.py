@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 import sys
+import time
 
 import pytest
 from conftest import Bench
+from rich.console import Console
 
 from inception_jax import errors
-from inception_jax.study import child, machine, remote, report, sync
+from inception_jax.study import child, lock, machine, remote, report, status, sync
 
 
 @pytest.fixture
@@ -48,6 +52,64 @@ def test_layout_and_table_are_those_of_a_plain_folder(stored, tmp_path, monkeypa
     remote.Remote(stored.root).remove("trials/direct/seed-1/result.json")
     stored.run(jobs=2)
     assert "1 trials to run, 3 done before" in stored.text.getvalue()
+
+
+def test_readers_leave_the_mirror_of_a_driver_alone_and_fetch_what_is_new(stored, monkeypatch):
+    stored.run(jobs=2)
+    mirror = remote.mirror(stored.root)
+    ahead = mirror / "trials" / "direct" / "seed-1"
+    remote.Remote(stored.root).remove("trials/direct/seed-1/result.json")  # not sent yet, say
+    log = ahead / "log.txt"
+    log.write_text("further than what was sent\n")
+    folder = sync.for_reading(stored.root)
+    assert (ahead / "result.json").exists()
+    assert log.read_text() == "further than what was sent\n"
+    assert not (folder / "trials" / "direct" / "seed-1" / "result.json").exists()
+    fetched = []
+    fetch = remote.Remote._fetch
+
+    def note(self, name, target):
+        fetched.append(name)
+        fetch(self, name, target)
+
+    monkeypatch.setattr(remote.Remote, "_fetch", note)
+    sync.for_reading(stored.root)
+    assert fetched == []
+    remote.Remote(stored.root).write("trials/direct/seed-1/log.txt", b"longer by now\n")
+    sync.for_reading(stored.root)
+    assert fetched == ["trials/direct/seed-1/log.txt"]
+
+
+def test_the_status_of_a_study_in_a_store_is_its_driver_s(stored):
+    stored.run(jobs=2)
+    study = remote.Remote(stored.root)
+    study.remove("trials/direct/seed-1/result.json")
+
+    def said():
+        console = Console(file=io.StringIO(), width=200)
+        status.show(sync.for_reading(stored.root), console, stored.root)
+        return console.file.getvalue().splitlines()[-1]  # pyright: ignore
+
+    study.remove("driver.json")
+    assert said().endswith(f"to go on: inception-jax study factorization --workdir {stored.root}")
+    now = time.time()
+    held = lock.Lease("t" * 32, "elsewhere/1234", 77, now - 100, now - 50, now)
+    study.write(lock.LEASE_FILE, json.dumps(dataclasses.asdict(held)).encode())
+    assert said().startswith("running;")
+    study.remove(lock.LEASE_FILE)
+    assert said().startswith("interrupted;")
+
+
+def test_a_member_named_by_a_store_cannot_lead_out_of_the_mirror(stored, tmp_path):
+    stored.run(jobs=2)
+    study = remote.Remote(stored.root)
+    config = json.loads(study.read("trials/direct/seed-0/config.json") or b"")
+    config["eval"]["members"] = [str(tmp_path / "outside")]
+    study.write("trials/direct/seed-0/config.json", json.dumps(config).encode())
+    with pytest.raises(errors.UserError, match="no name of an arm"):
+        sync.open_trial(stored.root, "trials/direct/seed-0", first=True)
+    with pytest.raises(errors.UserError, match="leads out of it"):
+        study.fetch_light(tmp_path, "../outside")
 
 
 def test_what_is_broken_or_foreign_in_the_store_runs_again(stored):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from inception_jax import errors
-from inception_jax.study import exits, needs, on_slurm, slurm_worker, store
+from inception_jax.study import exits, needs, on_slurm, slurm_submit, slurm_worker, store
 from inception_jax.study.attempt import Attempt
 from inception_jax.study.child import Work
 from inception_jax.study.exits import Exit
@@ -126,6 +126,62 @@ def test_the_next_driver_takes_over_what_runs_and_cancels_what_it_stops(slurm):
     slurm_worker.Notes(slurm / "study" / ".slurm", handle.token).end(0, Exit(code=75))
     pool.stop([handle])
     assert (slurm / "cancelled").read_text() == "4711_1\n"
+
+
+def test_jobs_of_a_later_stage_are_left_to_it(slurm):
+    _, jobs, handles = submitted(slurm / "study")
+    pool = on_slurm.OnSlurm()
+    assert [attempt.job for attempt, _ in pool.adopt(jobs[:1])] == jobs[:1]
+    assert [attempt.job for attempt, _ in pool.adopt(jobs[1:])] == jobs[1:]
+    assert all(handle.record.exists() for handle in handles)
+
+
+@pytest.mark.parametrize(
+    "other", [{"slurm": "cluster=local"}, {"needs": needs.parse("processes=2")}]
+)
+def test_jobs_of_another_kind_are_not_run_beside(slurm, other):
+    _, jobs, _ = submitted(slurm / "study")
+    with pytest.raises(errors.UserError, match=r"job 4711_\d of this study may still run \(slurm"):
+        on_slurm.OnSlurm(**other).adopt(jobs)
+
+
+def test_exits_of_an_earlier_life_of_a_job_are_no_reason_to_stop(tmp_path, monkeypatch):
+    notes = slurm_worker.Notes(tmp_path, "t")
+    notes.end(1, Exit(code=1))
+    assert notes.exit(1, "0") == Exit(code=1)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert notes.exit(1, "1") is None
+    notes.end(1, Exit(code=2))
+    assert notes.exit(1, "1") == Exit(code=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("90", 90), ("90:30", 91), ("04:00:00", 240), ("1-0", 1440), ("2-12:30", 3630), ("0:10", 1)],
+)
+def test_times_are_those_of_sbatch(text, minutes):
+    assert slurm_submit._minutes(text) == minutes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"slurm": "time=soon"}, "time='soon' is no time"),
+        ({"slurm": "nodes=3", "needs": needs.parse("processes=4")}, "does not divide the 4"),
+        ({"slurm": "nodes=x"}, "nodes=x does not divide"),
+        ({"needs": needs.parse("tpus=4")}, "cannot ask for TPUs"),
+    ],
+)
+def test_what_slurm_could_not_be_asked_is_wrong_use(slurm, options, message):
+    with pytest.raises(errors.UsageError, match=message):
+        submitted(slurm / "study", **options)
+
+
+def test_memory_is_that_of_all_processes_on_a_machine(slurm):
+    submitted(slurm / "study", needs=needs.parse("memory=30,processes=4"), slurm="nodes=2")
+    script = (slurm / "script").read_text()
+    assert "#SBATCH --mem=60GB\n" in script
+    assert "#SBATCH --ntasks-per-node=2\n" in script
 
 
 def test_what_sbatch_refuses_is_one_line(slurm):
