@@ -3,9 +3,9 @@
 The paper (section 9, Table 2): the same body on 299, 151 and 79 px inputs, at nearly the same cost
 because the first layer goes from stride 2 and a pool, to stride 1 and a pool, to stride 1 and no
 pool: 76.6, 76.4 and 75.2 % top-1. So two questions: does more resolution gain anything, and does
-less of it end "quite close", as the paper concludes? One can be supported and the other not.
-Feeding a small image to the unchanged network would shrink the
-computation with it (16 times for a quarter of the side) and compare unequals.
+less of it end "quite close", as the paper concludes? One can be supported and the other not. A
+small image in the unchanged network would shrink the computation with it (16 times for a quarter of
+the side) and compare unequals.
 
 By default 96, 48 and 24 px views of the same 96 px patches of photographs (a trial gave .709, .684,
 .636); also 28/14/7 on mnist5k and 299/151/79 on elpv and ImageNet. Fair, because every arm sees the

@@ -44,7 +44,7 @@ def default() -> ConfigDict:
     config.data.interpolation = "four"  # filters in turn: "four" | "bilinear" (slim's fast mode)
     config.data.colour = "slim"  # "none" | "fast" | "trainer" | "slim": orders in data/colour.py
     config.data.decoder = "pil"  # of "inception" | "opencv": twice as fast, not antialiased
-    config.data.max_corrupt = 10  # training images that cannot be read and are replaced by the next
+    config.data.max_corrupt = 10  # training images that a host may replace, as it cannot read them
     config.data.blacklist = ""  # file of test images that a second score leaves out (ImageNet)
     config.data.eval_crop = 1.0  # side of the central crop; 0.875 in the paper's code
     config.data.eval_resize = "crop"  # that share of both sides | "short_side" (data/views.py)
@@ -131,7 +131,7 @@ def apply(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
             continue
         known = keys(result)
         if key not in known:
-            raise errors.unknown("config key", key, known)
+            raise errors.unknown("config key", key, known, "inception_jax/config.py")
         group, _, leaf = key.rpartition(".")
         owner: ConfigDict = result
         for part in filter(None, group.split(".")):
@@ -211,6 +211,9 @@ def resolve(config: ConfigDict, train_examples: int) -> ConfigDict:
 
 
 # key -> (lowest, highest) value that makes sense; an open end is infinity
+# Where data lies and how a machine is used: a run may go on, and a study be shared, with others.
+PLACE_KEYS = ("data.dir", "data.threads")
+
 _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "data.image_size": (1, 10_000),
@@ -220,10 +223,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "data.validation_fraction": (0, 0.9),
     "data.threads": (0, 1024),
     "data.box_covered": (0, 1),
+    "data.box_area": (1e-6, 1),
+    "data.box_aspect": (1e-3, 1e3),
     "data.max_corrupt": (0, math.inf),
     "optim.learning_rate": (0, math.inf),
     "optim.warmup_epochs": (0, math.inf),
     "optim.decay_epochs": (1e-6, math.inf),
+    "optim.decay_rate": (0, 1),
     "optim.momentum": (0, 1),
     "optim.rms_decay": (0, 1),
     "optim.rms_initial": (0, math.inf),
@@ -255,10 +261,14 @@ def _check(config: ConfigDict, train_examples: int) -> None:
             "run with crops: inception-jax evaluate --crops 12"
         )
     for key, (low, high) in _RANGES.items():
-        if not low <= values[key] <= high:
+        held = values[key]
+        if not all(low <= value <= high for value in (held if isinstance(held, tuple) else [held])):
             raise errors.UsageError(
-                f"config key {key!r} must be between {low:g} and {high:g}, got {values[key]!r}"
+                f"config key {key!r} must be between {low:g} and {high:g}, got {held!r}"
             )
+    for key in ("data.box_area", "data.box_aspect"):
+        if values[key][0] > values[key][1]:
+            raise errors.UsageError(f"config key {key!r} is (lowest, highest), got {values[key]!r}")
     batch = config.data.batch_size
     if train_examples < batch:
         raise errors.UserError(

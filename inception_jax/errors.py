@@ -36,13 +36,14 @@ class Interrupted(UserError):
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: schedulers can tell it from a failure and requeue
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def unknown(kind: str, name: str, known: Iterable[str], listed: str = "") -> UsageError:
     """The error for a `name` that is not among `known`, with the nearest known one.
 
     Args:
         kind: what the name should have been, as in "data set" or "config key".
         name: the name as the user gave it.
         known: every name that would have been right.
+        listed: where these are listed, if they are too many for one line.
     """
     choices = sorted(known)
     if not choices:
@@ -50,4 +51,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     if near:
         return UsageError(f"unknown {kind} {name!r}; did you mean {near[0]!r}?")
+    if listed:
+        return UsageError(f"unknown {kind} {name!r}; {listed} lists the {len(choices)} there are")
     return UsageError(f"unknown {kind} {name!r}; known: {', '.join(choices)}")

@@ -22,8 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inception_jax import errors, ops
-from inception_jax.bench import compare, setting, steps, study
+from inception_jax import ops
+from inception_jax.bench import arguments, compare, setting, steps, study
 
 _STEPS = {
     "train": ("train", "inception_v3", 1.10),
@@ -39,17 +39,19 @@ MEASURES = (*_STEPS, "first", "study", "source")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
-    parser.add_argument("--rounds", type=int, default=5, help="of each side (default 5)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="a round lasts at least")
-    parser.add_argument("--seeds", type=int, help="of the study (default: its own)")
+    parser.add_argument(
+        "--rounds", type=arguments.count, default=5, help="of each side (default 5)"
+    )
+    parser.add_argument(
+        "--seconds", type=arguments.seconds, default=5.0, help="a round lasts at least"
+    )
+    parser.add_argument("--seeds", type=arguments.count, help="of the study (default: its own)")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=MEASURES)
     parser.add_argument("--format", choices=("markdown", "json"), default="markdown")
 
 
 def run(args: argparse.Namespace) -> None:
     """Measures and prints."""
-    if args.rounds < 1:
-        raise errors.UsageError("--rounds must be at least 1")
     content: dict[str, Any] = {}
     for name in args.only:
         print(f"== {name}", file=sys.stderr, flush=True)

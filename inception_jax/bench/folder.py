@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from inception_jax.bench import arguments
 from inception_jax.study import store
 from inception_jax.study.definition import Arm, Question, Study
 from inception_jax.study.launch import Event, Job
@@ -29,7 +30,9 @@ _CURVE = 10  # evaluations of a trial
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
-    parser.add_argument("--trials", type=int, default=1000, help="about so many (default 1000)")
+    parser.add_argument(
+        "--trials", type=arguments.count, default=1000, help="about so many (default 1000)"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 

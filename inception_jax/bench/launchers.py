@@ -26,6 +26,7 @@ from typing import Any
 
 from inception_jax import config as configs
 from inception_jax import errors
+from inception_jax.bench import arguments
 from inception_jax.study import launch, store
 from inception_jax.study.launch import Job
 
@@ -43,14 +44,12 @@ result = {"config": json.loads((folder / "config.json").read_text()), "metrics":
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
     parser.add_argument("--launcher", action="append", choices=tuple(_OPTIONS), dest="launchers")
-    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--trials", type=arguments.count, default=20)
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
 def run(args: argparse.Namespace) -> None:
     """Measures and prints."""
-    if args.trials < 1:
-        raise errors.UsageError(f"--trials must be at least 1, got {args.trials}")
     rows = [_measure(name, args.trials) for name in args.launchers or _OPTIONS]
     if args.format == "json":
         print(json.dumps({"measure": "launchers", "trials": args.trials, "rows": rows}, indent=2))

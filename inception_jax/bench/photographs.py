@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 
 from PIL import Image
 
@@ -21,10 +20,3 @@ def jpegs() -> tuple[bytes, ...]:
         image.save(buffer, "JPEG", quality=QUALITY)
         found.append(buffer.getvalue())
     return tuple(found)
-
-
-def cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -22,8 +22,7 @@ import statistics
 import sys
 from typing import Any
 
-from inception_jax import errors
-from inception_jax.bench import compare, setting
+from inception_jax.bench import arguments, compare, setting
 from inception_jax.bench.compare import Side
 
 _AGAINST = ("torchvision", "torch.compile")
@@ -34,9 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", default="inception_v3", metavar="NAME")
     parser.add_argument("--against", choices=_AGAINST, help="also measure PyTorch")
     parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument("--rounds", type=int, default=5, help="of each side (default 5)")
     parser.add_argument(
-        "--seconds", type=float, default=5.0, help="a round lasts at least (default 5)"
+        "--rounds", type=arguments.count, default=5, help="of each side (default 5)"
+    )
+    parser.add_argument(
+        "--seconds", type=arguments.seconds, default=5.0, help="a round lasts at least (default 5)"
     )
     parser.add_argument(
         "--config.KEY=VALUE", dest="ignored", action="store_true", help="sets a key of the config"
@@ -45,8 +46,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measures and prints."""
-    if args.rounds < 1:
-        raise errors.UsageError("--rounds must be at least 1")
     chosen = setting.create(
         args.measure, args.network, args.overrides, compiled=args.against == "torch.compile"
     )

@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from inception_jax import errors
+from inception_jax.bench import arguments
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
     parser.add_argument("name", nargs="?", default="factorization", metavar="NAME")
-    parser.add_argument("--seeds", type=int, help="another number of seeds than the study's own")
+    parser.add_argument(
+        "--seeds", type=arguments.count, help="another number of seeds than the study's own"
+    )
     parser.add_argument("--scale", choices=("smoke", "default"), default="default")
     parser.add_argument("--format", choices=("text", "json"), default="text")
 

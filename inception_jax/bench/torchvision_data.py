@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from inception_jax import errors
+from inception_jax import errors, startup
 from inception_jax.bench import photographs
 
 # The same work in torchvision's usual form, printing images a second: its random crop tries ten
@@ -75,7 +75,7 @@ def measure(
             names.append(str(path))
         given = [
             image_size,
-            workers or photographs.cores(),
+            workers or startup.cores(),
             batch_size,
             seconds,
             int(normalise),

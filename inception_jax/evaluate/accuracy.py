@@ -27,8 +27,8 @@ class Scores:
         prediction: int32[N], the class with the largest logit.
         probability: f32[N], of the true class.
         loss: f32[N], cross-entropy without label smoothing, nats.
-        rank: int32[N], classes before the true one; the number of classes where a logit is not
-            finite.
+        rank: int32[N], classes before the true one; at least that of all classes, and 5, where a
+            logit is not finite.
         excluded: bool[N], on `data.blacklist`; None where there is none.
     """
 

@@ -71,12 +71,16 @@ def create(name: str, *, num_classes: int = 1000, **overrides: Any) -> Inception
         UsageError: a name, option or choice that does not exist; names the nearest.
         UserError: options that contradict each other.
     """
+    import jax
+
     from inception_jax.models import network, plan
 
     if num_classes < 1:
         raise errors.UsageError(f"num_classes must be at least 1, got {num_classes!r}")
     table, options = _table(name), read(overrides)
     network.check_aux_sites(table, options)
+    if options.dtype == "float64" and not jax.config.values["jax_enable_x64"]:
+        raise errors.UserError("model.dtype float64 needs JAX_ENABLE_X64=1; JAX has float32 else")
     plan.build(
         table, options, channels=3
     )  # what cannot be built is said here, not at the first batch

@@ -98,7 +98,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 # name -> (lowest, highest) value that makes sense; an open end is infinity
 RANGES: dict[str, tuple[float, float]] = {
-    "width": (1e-3, math.inf),
+    "width": (1e-3, 100),
     "stem_stride": (0, 4),
     "grid17_kernel": (0, 99),
     "min_kernel": (2, 99),

@@ -23,9 +23,8 @@ def conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
 
 def max_pool(x: Array, window: Pair, strides: Pair, padding: Padding) -> Array:
     """Maximum over windows of x[N,H,W,C]; the border counts as minus infinity."""
-    lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
     # a concrete start value: a traced one hides from JAX that this is a maximum, with a gradient
-    start = np.asarray(lowest, x.dtype)[()]
+    start = np.asarray(lowest(x.dtype), x.dtype)[()]
     return lax.reduce_window(x, start, lax.max, *_window4(window, strides, padding))
 
 

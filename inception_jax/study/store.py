@@ -38,8 +38,6 @@ State = Literal["done", "missing", "failed", "broken", "foreign", "spared"]
 # files of the driver that holds the folder, or of the store that it mirrors
 _HOLDS = (".lock", ".lease", "..lease", ".pulled", "..pulled")
 _SEED_FOLDER = re.compile(r"seed-(\d{1,9})")
-# Where data lies and how a machine is used may differ between machines that share a study.
-_PLACE_KEYS = ("data.dir", "data.threads")
 _RESULT_TYPES: dict[str, type | tuple[type, ...]] = {
     "config": dict,
     "metrics": dict,
@@ -194,7 +192,7 @@ def matches(expected: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     return all(
         key in present and present[key] == value
         for key, value in wanted.items()
-        if key not in _PLACE_KEYS
+        if key not in config_lib.PLACE_KEYS
     )
 
 

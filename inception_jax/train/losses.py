@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+TOP = 5  # of top-5 accuracy
+
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
     """Softmax cross-entropy against smoothed labels (paper, section 7).
@@ -56,7 +58,8 @@ def with_auxiliary(
 def rank(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """How many classes come before the true one; among equals the lower index is first.
 
-    An example with a NaN or infinite logit ranks last, so that it never counts as right.
+    An example with a NaN or infinite logit ranks behind all classes and beyond `TOP`, so that it
+    never counts as right, also where there are fewer classes than that.
 
     Args:
         logits: [N, K].
@@ -71,4 +74,4 @@ def rank(logits: jax.Array, labels: jax.Array) -> jax.Array:
     true = jnp.take_along_axis(logits, label, axis=-1)
     before = (logits > true) | ((logits == true) & (index < label))
     finite = jnp.isfinite(logits).all(axis=-1)
-    return jnp.where(finite, before.sum(axis=-1, dtype=jnp.int32), classes)
+    return jnp.where(finite, before.sum(axis=-1, dtype=jnp.int32), max(classes, TOP))

@@ -22,7 +22,8 @@ def create(config: ConfigDict) -> Mesh:
         UserError: more devices than there are, other numbers of them on other processes, or
             training batches that they cannot share evenly.
     """
-    devices = jax.devices()
+    # each process holds its part of a batch in one piece
+    devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     count = config.parallel.devices or len(devices)
     if count > len(devices):
         raise errors.UserError(

@@ -107,6 +107,17 @@ def read(workdir: Path) -> dict[str, Any]:
     return content
 
 
+# How a run is carried out, which may change while it goes on: of the numbers that it gives only the
+# order of sums depends on it, on the devices. The rest is a place, a pace or a copy.
+_MAY_CHANGE = (
+    *configs.PLACE_KEYS,
+    "parallel.",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.tensorboard",
+)
+
+
 def existing(workdir: Path, config: ConfigDict) -> dict[str, Any] | None:
     """The result that is already in the folder, or None.
 
@@ -127,7 +138,8 @@ def existing(workdir: Path, config: ConfigDict) -> dict[str, Any] | None:
         found = content["config"] if name == FILE else content
         # a key that came later has its default, with which the older run was made
         found = json.loads(configs.to_json(configs.from_json(json.dumps(found))))
-        differing = _differing(found, json.loads(configs.to_json(config)))
+        keys = _differing(found, json.loads(configs.to_json(config)))
+        differing = [key for key in keys if not key.startswith(_MAY_CHANGE)]
         if differing:
             raise errors.UserError(
                 f"{workdir} holds a run of another config, which differs in "

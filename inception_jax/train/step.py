@@ -20,7 +20,6 @@ from inception_jax.train.state import TrainState
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
-TOP = 5
 
 
 def normalize(images: jax.Array) -> jax.Array:
@@ -83,7 +82,7 @@ def _loss(
     counted = {
         "loss": mean,
         "top1": (rank < 1).mean(dtype=jnp.float32),
-        "top5": (rank < TOP).mean(dtype=jnp.float32),
+        "top5": (rank < losses.TOP).mean(dtype=jnp.float32),
     }
     return mean, (updated.get("batch_stats", {}), counted)
 

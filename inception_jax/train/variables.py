@@ -42,7 +42,9 @@ def read(workdir: Path, sha256: str, *, ema: bool = False) -> dict[str, Any]:
         last = {name: tree[name] for name in ("params", "batch_stats")}
         found = states.digest(last)
     except FileNotFoundError as error:
-        raise errors.UserError(f"no {path}; train first") from error
+        ended = path.with_name("result.json").exists()
+        why = "the run has ended without it (did it diverge?)" if ended else "train first"
+        raise errors.UserError(f"no {path}; {why}") from error
     except Exception as error:  # whatever a damaged file makes msgpack raise
         raise errors.UserError(
             f"{path} is damaged ({error}); remove the folder's result.json and train again"

@@ -58,7 +58,6 @@ def test_a_process_that_fails_says_why(monkeypatch):
 
 
 def test_wrong_usage_is_one_line(capsys):
-    assert main(["bench", "train", "--rounds", "0"]) == 2
     assert main(["bench", "train", "--netwrk", "x"]) == 2
     assert main(["bench", "train", "--config.model.widht=2"]) == 2
     assert "did you mean 'model.width'" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from inception_jax.bench import everything
-from inception_jax.cli import main
 
 ABOUT = {"versions": {"jax": "1"}, "machine": {"cpu": "x", "cores": 2, "devices": 2}}
 TRAIN = {
@@ -46,8 +45,3 @@ def test_the_table_has_a_row_for_each_measure():
     assert "| 2.00 | 1.00 | 2.00 | ≤ 1 |" in rows[3]
     assert "cold cache, s | 15.0 (14.0 to 16.0)" in rows[4]
     assert rows[-1] == "x, 2 cores, 2 devices of XLA; jax 1, torch 2."
-
-
-def test_wrong_usage_is_one_line(capsys):
-    assert main(["bench", "all", "--rounds", "0"]) == 2
-    assert "--rounds must be at least 1" in capsys.readouterr().err

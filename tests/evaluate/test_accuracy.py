@@ -14,8 +14,8 @@ from sklearn.metrics import top_k_accuracy_score
 
 from inception_jax import config as configs
 from inception_jax.evaluate import accuracy
+from inception_jax.train import losses, step
 from inception_jax.train import mesh as meshes
-from inception_jax.train import step
 
 CLASSES = 8
 
@@ -113,3 +113,9 @@ def test_nothing_to_evaluate_is_an_error():
 def test_a_nan_is_a_wrong_answer(examples):
     broken = jnp.full((107, 4, 4, 1), jnp.nan)
     assert evaluate(np.asarray(broken), examples[1]).top(5) == 0.0
+
+
+@pytest.mark.parametrize("classes", [2, 5, 7])
+def test_a_nan_is_wrong_however_few_classes_there_are(classes):
+    logits = jnp.full((3, classes), jnp.nan)
+    assert (losses.rank(logits, jnp.zeros(3, jnp.int32)) >= max(classes, 5)).all()

@@ -102,7 +102,7 @@ def test_inception_small_learns_mnist5k(unbroken):
 def test_killed_at_a_random_moment_it_ends_with_the_same_bits(
     unbroken, tmp_path, environment, number
 ):
-    """Every moment is drawn anew: of 62 steps and 20 checkpoints, while one is written or not."""
+    """Moments drawn once for all, of 62 steps and 20 checkpoints, while one is written or not."""
     rng = random.Random(number)
     code, _ = start_and_stop(
         tmp_path, environment, rng.randint(0, 57), rng.uniform(0, 0.1), signal.SIGKILL

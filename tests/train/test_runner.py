@@ -235,6 +235,15 @@ def test_a_finished_run_is_not_run_again(unbroken, monkeypatch):
     assert train.run(make_config(), unbroken[0], progress=False) == unbroken[1]
 
 
+def test_how_a_run_is_carried_out_may_change_under_it(unbroken, monkeypatch):
+    monkeypatch.setattr(runner.data, "load", None)
+    other = make_config(
+        data__threads=3, data__dir="elsewhere", parallel__devices=1, train__keep_checkpoints=7,
+        train__checkpoint_every_steps=9,
+    )  # fmt: skip
+    assert train.run(other, unbroken[0], progress=False) == unbroken[1]
+
+
 @pytest.mark.parametrize("kept", ["result.json", "config.json"])
 def test_another_configs_folder_is_refused(unbroken, tmp_path, kept):
     (tmp_path / kept).write_text((unbroken[0] / kept).read_text())
