@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import pytest
 from flax import linen as nn
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a script's `pytest &` inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Linear(nn.Module):
