@@ -50,6 +50,16 @@ def test_the_authors_code_fills_in_what_the_paper_leaves_out():
     assert config.optim.ema_batch_stats
     assert (data.augment, data.eval_crop, data.interpolation) == ("inception", 0.875, "four")
     assert (data.box_area, data.box_aspect, data.box_covered) == ((0.05, 1.0), (0.75, 1.33), 0.1)
+    assert (data.colour, data.mirror) == ("trainer", True)
+
+
+@pytest.mark.parametrize("row", ["googlenet", "bn_googlenet"])
+def test_googlenet_s_two_heads_are_its_paper_s(row):
+    config = load(f"table3.py:{row}")
+    assert tuple(config.model.aux.sites) == ("Inception_4a", "Inception_4d")
+    assert (config.loss.aux_weight, config.model.aux.dropout, config.model.dropout) == (
+        0.3, 0.7, 0.4,
+    )  # fmt: skip
 
 
 @pytest.mark.slow

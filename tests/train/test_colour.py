@@ -66,3 +66,19 @@ def test_grey_images_change_brightness_and_contrast_alone():
 def test_no_draws_change_nothing():
     images = jnp.ones((1, 2, 2, 3))
     assert colour.distort(images, None, ()) is images
+
+
+def test_the_orders_are_the_published_ones():
+    """research/inception takes turns with two, slim draws one of four, or of two in fast mode."""
+    brightness, saturation, hue, contrast = "BSHC"
+    assert set(ORDERS["trainer"]) == {
+        brightness + saturation + hue + contrast,
+        brightness + contrast + saturation + hue,
+    }
+    assert set(ORDERS["slim"]) == {
+        brightness + saturation + hue + contrast,
+        saturation + brightness + contrast + hue,
+        contrast + hue + brightness + saturation,
+        hue + saturation + contrast + brightness,
+    }
+    assert set(ORDERS["fast"]) == {brightness + saturation, saturation + brightness}
