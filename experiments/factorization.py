@@ -26,7 +26,7 @@ from inception_jax.study.definition import Arm, CostClaim, Early, Question, Stud
 
 # What each data set needs on top of the base config.
 _DATA: dict[str, dict[str, Any]] = {
-    "mnist5k": {"data.image_size": 28, "model.width": 0.375, "train.epochs": 1.5},
+    "mnist5k": {"data.image_size": 28},
     "photos": {"data.image_size": 32, "data.options.patch_size": 32, "train.epochs": 6.0},
     "digits": {"data.image_size": 8, "train.epochs": 10.0},
     "controls": {"data.image_size": 16, "train.epochs": 4.0},
