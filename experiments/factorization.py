@@ -15,7 +15,7 @@ it is short: a few epochs on a few thousand images reward what learns fast, and 
 four convolutions is deeper than the one it replaces. The paper trained for about 96 epochs, and
 does not say which pairs of the network Figure 2's experiment changed.
 
-Seeds: 6; 2 at the smoke scale, 4 at the paper's. More would take two cores over six minutes.
+Seeds: 6; 2 at the smoke scale, 4 at the paper's.
 """
 
 from __future__ import annotations

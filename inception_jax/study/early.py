@@ -87,9 +87,10 @@ def _take_look(root: Path, study: Study, seeds: int) -> None:
         for trial in store.read_trials(root, study)
         if trial.seed < seeds and trial.state not in ("done", "missing")
     }
-    if failed - left_out(root):
-        noted = sorted(failed | left_out(root))
-        store.write_json(root / LOOKS_FILE, {"left_out": [list(key) for key in noted]})
+    noted = left_out(root)
+    if failed - noted:
+        keys = [list(key) for key in sorted(failed | noted)]
+        store.write_json(root / LOOKS_FILE, {"left_out": keys})
 
 
 def decide(

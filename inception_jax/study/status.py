@@ -149,7 +149,7 @@ def _command(value: Any) -> str:
 
 def next_step(root: Path, snapshot: Snapshot, note: Mapping[str, Any], place: str = "") -> str:
     """What to do now, in one line; `place` is where the study is, if `root` only mirrors it."""
-    counts, place = snapshot.counts(), place or str(root)
+    counts, place = snapshot.counts(), place.rstrip("/") or str(root)
     name = shlex.quote(store.read_study(root).name)
     again = note["again"] or f"inception-jax study {name} --workdir {place}"
     if note["alive"] or _held(root):
