@@ -37,7 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="smoke: a minute or so; default: minutes on a laptop; paper: ImageNet",
     )
     parser.add_argument("--launcher", default="local", help="local (default), ray or slurm")
-    parser.add_argument("--jobs", type=int, help="trials at once (default: one a core)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        help="trials at once (default: one a GPU, else a core; more than GPUs share them)",
+    )
     parser.add_argument(
         "--needs",
         metavar="KEY=N,...",

@@ -11,6 +11,8 @@ from inception_jax import errors, startup
 from inception_jax.study.needs import Needs
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# of a GPU's memory, for the trials that share it; the rest is for their CUDA contexts
+_SHARED_MEMORY = 0.8
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class Slot:
         gpus: indices of its GPUs; empty where it computes on its cores.
         devices: XLA devices on its cores.
         accelerated: whether a scheduler has given it GPUs or TPUs already.
+        memory: the share of its GPUs' memory; 0 is what JAX takes by itself.
     """
 
     cores: tuple[int, ...] = ()
     gpus: tuple[int, ...] = ()
     devices: int = 1
     accelerated: bool = False
+    memory: float = 0.0
 
 
 def plan(
@@ -35,10 +39,11 @@ def plan(
 ) -> tuple[list[tuple[Slot, ...]], str]:
     """The slots of this machine, each a share for every process of a trial, and why so many.
 
-    One trial a GPU where there are GPUs; else one trial a core, each pinned to its own, because
-    small networks gain less from a second core than from a second trial. Fewer where the memory
-    would not do, but never more than a core each: two cores round otherwise than one, and a
-    trial's bits must not depend on how many others ran beside it.
+    One trial a GPU where there are GPUs, or several on each where `jobs` asks for more and each
+    needs only one: a small network leaves most of a GPU idle. Else one trial a core, each pinned
+    to its own, because small networks gain less from a second core than from a second trial.
+    Fewer where the memory would not do, but never more than a core each: two cores round
+    otherwise than one, and a trial's bits must not depend on how many others ran beside it.
 
     Args:
         jobs: how many at once, where the user knows better.
@@ -54,6 +59,8 @@ def plan(
     if gpus:
         if gpus < each * needs.processes:
             raise errors.UserError(f"a trial needs {needs}, but this machine has {gpus} GPU")
+        if jobs and jobs > gpus and needs == Needs():
+            return _sharing(jobs, gpus)
         count = min(jobs or gpus, gpus // (each * needs.processes))
         shares = [Slot(gpus=tuple(range(i, i + each))) for i in range(0, gpus - each + 1, each)]
         reason = "one for each GPU" if needs == Needs() else f"{needs} for each"
@@ -76,6 +83,13 @@ def plan(
     slots = _grouped(shares, count, needs.processes)
     share = "one core" if needs == Needs() else str(needs)
     return slots, f"{count} at once, {f'{share} each' if cores else 'not pinned'}{limit}"
+
+
+def _sharing(jobs: int, gpus: int) -> tuple[list[tuple[Slot, ...]], str]:
+    """Several trials on each GPU, each with its part of the memory."""
+    most = -(-jobs // gpus)
+    slots = [(Slot(gpus=(i % gpus,), memory=_SHARED_MEMORY / most),) for i in range(jobs)]
+    return slots, f"{jobs} at once, up to {most} on a GPU"
 
 
 def _take(cores: list[int], start: int, count: int) -> tuple[int, ...]:
@@ -127,6 +141,8 @@ def environment(slot: Slot, base: Mapping[str, str], processes: int = 1) -> dict
         visible = [name for name in base.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         chosen = [visible[index] if visible else str(index) for index in slot.gpus]
         result["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
+        if slot.memory:
+            result.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{slot.memory:.4f}")
     elif not slot.accelerated:
         given = base.get("XLA_FLAGS", "")
         flags = startup.flags(devices=slot.devices, available=slot.devices)

@@ -213,11 +213,26 @@ def test_gpus_are_shared_out_whatever_the_number_of_trials(monkeypatch):
     slots, reason = machine.plan(jobs=2)
     assert [slot.gpus for (slot,) in slots] == [(0,), (1,)]
     assert reason == "2 at once, one for each GPU"
-    slots, reason = machine.plan(jobs=9)
-    assert (len(slots), reason) == (4, "4 at once (of 9 asked for), one for each GPU")
+    slots, reason = machine.plan(jobs=9, needs=needs.parse("gpus=2"))
+    assert (len(slots), reason) == (2, "2 at once (of 9 asked for), 1 core and 2 GPU for each")
+    slots, _ = machine.plan()
     assert machine.environment(slots[1][0], os.environ)["CUDA_VISIBLE_DEVICES"] == "5"
     assert "JAX_PLATFORMS" not in machine.environment(slots[1][0], os.environ)
     assert machine.environment(machine.Slot(), os.environ)["JAX_PLATFORMS"] == "cpu"
+
+
+def test_more_trials_than_gpus_share_them_and_their_memory(monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    slots, reason = machine.plan(jobs=5)
+    assert [slot.gpus for (slot,) in slots] == [(0,), (1,), (0,), (1,), (0,)]
+    assert reason == "5 at once, up to 3 on a GPU"
+    given = [machine.environment(slot, {"CUDA_VISIBLE_DEVICES": "4,5"}) for (slot,) in slots]
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == ["4", "5", "4", "5", "4"]
+    shares = [float(one["XLA_PYTHON_CLIENT_MEM_FRACTION"]) for one in given]
+    assert sum(shares[::2]) < 0.9
+    (alone,) = machine.plan(jobs=1)[0][0]
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION" not in machine.environment(alone, {})
 
 
 def test_tpus_that_are_not_there_are_no_slots():
