@@ -53,11 +53,27 @@ def _primal(x: Array, kernel: Array, site: Site) -> Array:
     form = rules.choose(rules.FORWARD, site)
     if form == "winograd":
         return winograd.conv(x, kernel, site.padding, site.tile)
+    if form == "rows":
+        return _row_products(x, kernel, site.padding)
     if form == "padded_width":
         step = site.strides[1]
         wide = plain.conv(x, kernel, site.strides, (site.padding[0], (step, 0)))
         return wide[:, :, 1:]
     return plain.conv(x, kernel, site.strides, site.padding)
+
+
+def _row_products(x: Array, kernel: Array, padding: tuple[Pair, Pair]) -> Array:
+    """A convolution at stride 1 as one matrix product for each of the kernel's rows."""
+    rows, columns, channels, filters = kernel.shape
+    padded = plain.bordered(x, padding, 0)
+    height, width = padded.shape[1] - rows + 1, padded.shape[2] - columns + 1
+    wide = jnp.concatenate([padded[:, :, j : j + width] for j in range(columns)], -1)
+    size = columns * channels
+    products = [
+        jnp.dot(wide[:, i : i + height].reshape(-1, size), kernel[i].reshape(size, filters))
+        for i in range(rows)
+    ]
+    return sum(products[1:], products[0]).reshape(-1, height, width, filters)
 
 
 def _forward(x: Array, kernel: Array, site: Site) -> tuple[Array, tuple[Array, Array]]:

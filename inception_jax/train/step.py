@@ -182,23 +182,32 @@ def update(
     """
     grads, stats, metrics = learned
     optim = optimizer.create(config.optim, lambda _: learning_rate)
-    updates, opt_state = optim.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    finite, grad_norm = _finite(grads), _norm(grads)
+    good = finite.all() & jnp.isfinite(metrics["loss"]) & (state.step >= 0)
+
+    def go_on(state: TrainState) -> tuple[TrainState, jax.Array]:
+        updates, opt_state = optim.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        after = state.replace(
+            step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state
+        )
+        return average(after, config.optim), _norm(updates)
+
+    def stay(state: TrainState) -> tuple[TrainState, jax.Array]:
+        return state.replace(step=jnp.minimum(state.step, -1 - state.step)), jnp.zeros_like(
+            grad_norm
+        )
+
+    # a branch, as selecting every leaf anew would be a fifth of the compilation
+    after, update_norm = jax.lax.cond(good, go_on, stay, state)
     metrics |= {
-        "grad_norm": _norm(grads),
-        "update_norm": _norm(updates),
-        "param_norm": _norm(params),
+        "grad_norm": grad_norm,
+        "update_norm": update_norm,
+        "param_norm": _norm(after.params),
         "learning_rate": learning_rate,
-        "leaf_finite": _finite(grads),
+        "leaf_finite": finite,
     }
-    after = average(
-        state.replace(step=state.step + 1, params=params, batch_stats=stats, opt_state=opt_state),
-        config.optim,
-    )
-    good = metrics["leaf_finite"].all() & jnp.isfinite(metrics["loss"]) & (state.step >= 0)
-    kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), after, state)
-    stopped = jnp.minimum(state.step, -1 - state.step)
-    return kept.replace(step=jnp.where(good, after.step, stopped)), metrics
+    return after, metrics
 
 
 def train_step(

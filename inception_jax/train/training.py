@@ -16,7 +16,7 @@ from inception_jax import cost, data, errors
 from inception_jax.bench import peak
 from inception_jax.evaluate import accuracy
 from inception_jax.evaluate.accuracy import Scores
-from inception_jax.train import distributed, loop, result, schedule, state, step
+from inception_jax.train import distributed, loop, programs, result, schedule, state, step
 from inception_jax.train import mesh as meshes
 from inception_jax.train.best import Best
 from inception_jax.train.blame import Blame
@@ -103,7 +103,13 @@ def train(setting: Setting, stop: Stop, *, shown: bool, profile: int) -> Trained
     running = loop.Loop(
         start,
         batches,
-        step.train_step(setting.model, config, setting.mesh),
+        programs.kept(
+            step.train_step(setting.model, config, setting.mesh),
+            "train",
+            config,
+            setting.mesh,
+            donate=True,
+        ),
         schedule.rates(config.optim, config.derived),
         _evaluator(setting, line),
         config,
@@ -177,7 +183,7 @@ def _evaluator(
     dataset, mesh = setting.dataset, setting.mesh
     size = meshes.filled(setting.config.data.eval_batch_size, mesh)
     config = configs.apply(setting.config, {"data.eval_batch_size": size})
-    step_function = step.eval_step(setting.model, mesh)
+    step_function = programs.kept(step.eval_step(setting.model, mesh), "eval", config, mesh)
     splits = [split for split in _EVALUATED if dataset.sizes.get(split)]
     if not splits:
         raise errors.UserError(
