@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -48,10 +49,13 @@ class Dataset(DatasetInfo):
 
     Attributes:
         sources: split -> random access to its examples, decoded when they are asked for.
+        folder: of a bundled data set, as it was prepared, where what is decoded may be kept; else
+            None.
         memory: what the pipeline has decoded already, by split and geometry.
     """
 
     sources: Mapping[str, Source]
+    folder: Path | None = None
     memory: dict[Any, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def source(self, split: str) -> Source:
@@ -136,6 +140,7 @@ def _bundled(name: str, options: Mapping[str, Any], data_dir: str) -> Dataset:
         licence=bundle.licence,
         sizes={role: len(sources[role]) for role in sources},
         sources=sources,
+        folder=folder,
     )
 
 
@@ -200,5 +205,6 @@ def _with_validation(dataset: Dataset, fraction: float) -> Dataset:
         dataset,
         sources=sources,
         sizes={role: len(source) for role, source in sources.items()},
+        folder=None,  # its splits are not those that were prepared
         memory={},
     )

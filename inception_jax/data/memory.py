@@ -1,7 +1,10 @@
-"""Splits that are small enough are decoded once and kept."""
+"""Splits that are small enough are decoded once and kept: in memory, the bundled ones on disk."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +16,8 @@ from inception_jax.data.views import Rule, single
 
 # Decoding a smaller image costs less than handing it to another thread.
 _THREADED_BYTES = 2**15
+# Of a split that is kept on disk as well; larger ones would double what a user's disk holds.
+_ON_DISK_BYTES = 64 * 2**20
 
 
 def fits(dataset: Dataset, split: str) -> bool:
@@ -23,7 +28,7 @@ def fits(dataset: Dataset, split: str) -> bool:
 
 def stored(dataset: Dataset, split: str, threads: int) -> tuple[np.ndarray, np.ndarray]:
     """(uint8[N, H, W, C], int32[N]) of a split as it is stored."""
-    return _once(dataset, (split,), lambda: _decode(dataset, split, threads, lambda image: image))
+    return _once(dataset, (split,), lambda: _read_or_decode(dataset, split, threads))
 
 
 def viewed(dataset: Dataset, split: str, how: Rule, threads: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,6 +50,30 @@ def _once(dataset: Dataset, key: tuple, make: Callable[[], Arrays]) -> Arrays:
     if key not in dataset.memory:
         dataset.memory[key] = make()
     return dataset.memory[key]
+
+
+def _read_or_decode(dataset: Dataset, split: str, threads: int) -> Arrays:
+    """From the file beside the prepared data, which every trial of a study reads."""
+    size = decoded_bytes(dataset.image_shape, dataset.sizes[split]) or 0
+    if dataset.folder is None or size > _ON_DISK_BYTES:
+        return _decode(dataset, split, threads, lambda image: image)
+    path = dataset.folder / f"decoded-{split}.npz"
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with path.open("rb") as opened, np.load(opened) as file:
+            images, labels = file["images"], file["labels"]
+        shape = (dataset.sizes[split], *(dataset.image_shape or ()))
+        if (images.shape, images.dtype, labels.dtype) == (shape, np.uint8, np.int32):
+            return images, labels
+    found = _decode(dataset, split, threads, lambda image: image)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with contextlib.suppress(OSError):  # a folder that is read-only, a full disk
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, images=found[0], labels=found[1])
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return found
 
 
 def _decode(
