@@ -12,7 +12,7 @@ from inception_jax import cost, models
 from inception_jax.bench import peak
 from inception_jax.bench.setting import Setting
 from inception_jax.train import mesh as meshes
-from inception_jax.train import result, state, step
+from inception_jax.train import programs, result, state, step
 
 
 def prepare(setting: Setting) -> Callable[[], None]:
@@ -37,7 +37,8 @@ def prepare(setting: Setting) -> Callable[[], None]:
         folded, variables = models.fold_batch_norm(model, now.variables)
         forward, variables = step.eval_step(folded, mesh), jax.device_put(variables, same)
         return lambda: jax.block_until_ready(forward(variables, batch)) and None
-    function = step.train_step(model, config, mesh)
+    compiled = step.train_step(model, config, mesh)
+    function = programs.kept(compiled, "train", config, mesh, donate=True)
     rate = jax.device_put(np.float32(config.optim.learning_rate), same)
 
     def train() -> None:
