@@ -132,10 +132,11 @@ def with_flags(text: str, flags: Mapping[str, str]) -> str:
 def compilation_cache(environ: Mapping[str, str]) -> Path:
     """Folder of compiled programs: one for each kind of processor, for homes that are shared."""
     root = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "inception_jax" / "compiled" / _processor()
+    return Path(root) / "inception_jax" / "compiled" / processor()
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The kind of this machine's processor, as part of a name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

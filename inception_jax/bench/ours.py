@@ -37,8 +37,9 @@ def prepare(setting: Setting) -> Callable[[], None]:
         folded, variables = models.fold_batch_norm(model, now.variables)
         forward, variables = step.eval_step(folded, mesh), jax.device_put(variables, same)
         return lambda: jax.block_until_ready(forward(variables, batch)) and None
+    programs.enable()
     compiled = step.train_step(model, config, mesh)
-    function = programs.kept(compiled, "train", config, mesh, donate=True)
+    function = programs.kept(compiled, model, config, mesh, donate=True)
     rate = jax.device_put(np.float32(config.optim.learning_rate), same)
 
     def train() -> None:

@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> None:
     config = config_lib.apply(config_lib.load_file(args.config), args.overrides)
     startup.prepare_for(config)
     from inception_jax import train
+    from inception_jax.train import programs
 
+    programs.enable()
     result = train.run(config, args.workdir, progress=not args.quiet, profile=args.profile)
     for name, value in result["metrics"].items():
         print(f"{name:24} {value:.4f}")

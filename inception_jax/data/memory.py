@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+import inception_jax
 from inception_jax.data.dataset import IN_MEMORY_BYTES, Dataset, decoded_bytes
 from inception_jax.data.sources import Source
 from inception_jax.data.views import Rule, single
@@ -57,8 +57,8 @@ def _read_or_decode(dataset: Dataset, split: str, threads: int) -> Arrays:
     size = decoded_bytes(dataset.image_shape, dataset.sizes[split]) or 0
     if dataset.folder is None or size > _ON_DISK_BYTES:
         return _decode(dataset, split, threads, lambda image: image)
-    path = dataset.folder / f"decoded-{split}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    path = dataset.folder / f"decoded-{split}-{inception_jax.__version__}.npz"
+    with contextlib.suppress(Exception):  # whatever is wrong with it, it can be made again
         with path.open("rb") as opened, np.load(opened) as file:
             images, labels = file["images"], file["labels"]
         shape = (dataset.sizes[split], *(dataset.image_shape or ()))

@@ -60,8 +60,8 @@ STRATEGIES: dict[str, Callable[[int], Kernels]] = {
     "asymmetric": asymmetric,
     "stacked_2x2": stacked_2x2,
 }
-OWN = frozenset(STRATEGIES)
-"""The strategies of this file: those whose sources are known."""
+OWN = dict(STRATEGIES)
+"""The strategies of this file, whose sources are known."""
 
 
 def register(name: str, kernels: Callable[[int], Kernels]) -> None:

@@ -37,6 +37,13 @@ class Site(NamedTuple):
         return self.kernel == (1, 1) and self.strides == (1, 1) and self.unpadded
 
     @property
+    def first(self) -> bool:
+        """Whether it is the 3x3 at stride 1 with which a small network begins."""
+        plain = self.strides == (1, 1) and self.dtype == "float32"
+        image = self.channels in (1, 3) and min(self.size) >= 24
+        return plain and image and self.kernel == (3, 3)
+
+    @property
     def tile(self) -> tuple[int, int]:
         """Outputs of a Winograd tile, rows by columns; (1, 1) where no tile was measured."""
         large = {(3, 3): (3, 3)} if min(self.size) >= 64 else {}
@@ -65,11 +72,8 @@ FORWARD: Table = (
     ("winograd", lambda site: site.filtered),
     # 1x1: a convolution 62-88, a product 78-103; its filter gradient 13-41 and 42-94.
     ("product", lambda site: site.pointwise),
-    # The first layer. 28² 1->8: 1 and 3 GFLOP/s; 3->8: 4 and 13.
-    (
-        "rows",
-        lambda site: site.channels < 5 and site.strides == (1, 1) and site.dtype == "float32",
-    ),
+    # 28² 1->8: 1 and 3; 3->8: 4 and 13.
+    ("rows", lambda site: site.first),
     # 149² 32->32: 20 and 95; 73² 80->192: 35 and 98; 35² 288->384 stride 2: 61 and 75;
     # 24² 16->32: 45 and 85. One column is enough; it costs 1 / width.
     ("padded_width", lambda site: site.unpadded and site.kernel[1] > 1 and site.channels >= 8),

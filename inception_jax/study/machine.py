@@ -13,6 +13,7 @@ from inception_jax.study.needs import Needs
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # of a GPU's memory, for the trials that share it; the rest is for their CUDA contexts
 _SHARED_MEMORY = 0.8
+_FRACTION = "XLA_PYTHON_CLIENT_MEM_FRACTION"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def plan(
     if gpus:
         if gpus < each * needs.processes:
             raise errors.UserError(f"a trial needs {needs}, but this machine has {gpus} GPU")
-        if jobs and jobs > gpus and needs == Needs():
+        if jobs and jobs > gpus and each * needs.processes == 1:
             return _sharing(jobs, gpus)
         count = min(jobs or gpus, gpus // (each * needs.processes))
         shares = [Slot(gpus=tuple(range(i, i + each))) for i in range(0, gpus - each + 1, each)]
@@ -141,8 +142,9 @@ def environment(slot: Slot, base: Mapping[str, str], processes: int = 1) -> dict
         visible = [name for name in base.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         chosen = [visible[index] if visible else str(index) for index in slot.gpus]
         result["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
-        if slot.memory:
-            result.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{slot.memory:.4f}")
+        if slot.memory:  # under the older of its two names, as JAX refuses to be given both
+            given = result.pop("XLA_CLIENT_MEM_FRACTION", None) or result.get(_FRACTION, "1")
+            result[_FRACTION] = f"{min(float(given), slot.memory):.4f}"
     elif not slot.accelerated:
         given = base.get("XLA_FLAGS", "")
         flags = startup.flags(devices=slot.devices, available=slot.devices)

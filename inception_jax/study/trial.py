@@ -101,7 +101,9 @@ def run(folder: Path, prepare: bool = False) -> None:
         rescore.run(config, folder, [arms / name / seed for name in config.eval.members])
         return
     from inception_jax import train
+    from inception_jax.train import programs
 
+    programs.enable()
     config.parallel.update(place)
     train.run(config, str(folder), progress=False)
 

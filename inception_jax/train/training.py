@@ -103,13 +103,7 @@ def train(setting: Setting, stop: Stop, *, shown: bool, profile: int) -> Trained
     running = loop.Loop(
         start,
         batches,
-        programs.kept(
-            step.train_step(setting.model, config, setting.mesh),
-            "train",
-            config,
-            setting.mesh,
-            donate=True,
-        ),
+        _kept(step.train_step(setting.model, config, setting.mesh), setting, donate=True),
         schedule.rates(config.optim, config.derived),
         _evaluator(setting, line),
         config,
@@ -151,6 +145,10 @@ def _start(
     return jax.device_put(restored, same), batches, host
 
 
+def _kept(function: Any, setting: Setting, *, donate: bool = False) -> Any:
+    return programs.kept(function, setting.model, setting.config, setting.mesh, donate=donate)
+
+
 def _best(setting: Setting, done: int) -> Best | None:
     config = setting.config
     if not config.train.keep_best:
@@ -183,7 +181,7 @@ def _evaluator(
     dataset, mesh = setting.dataset, setting.mesh
     size = meshes.filled(setting.config.data.eval_batch_size, mesh)
     config = configs.apply(setting.config, {"data.eval_batch_size": size})
-    step_function = programs.kept(step.eval_step(setting.model, mesh), "eval", config, mesh)
+    step_function = _kept(step.eval_step(setting.model, mesh), setting)
     splits = [split for split in _EVALUATED if dataset.sizes.get(split)]
     if not splits:
         raise errors.UserError(

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+import inception_jax
 from inception_jax import config as configs
 from inception_jax import data
 from inception_jax.data import memory
@@ -47,11 +48,11 @@ def test_a_second_process_reads_what_the_first_has_decoded(digits, decoded):
     assert second[1][7] == source[7]["label"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half", "other"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half", b"\x93NUMPY", "other"])
 def test_a_damaged_file_is_decoded_again_and_mended(digits, decoded, content):
     dataset = digits()
     whole = memory.stored(dataset, "test", 1)
-    path = dataset.folder / "decoded-test.npz"
+    path = dataset.folder / f"decoded-test-{inception_jax.__version__}.npz"
     if content == "other":
         np.savez(path, images=whole[0][:5], labels=whole[1][:5])
     else:

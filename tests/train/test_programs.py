@@ -2,6 +2,9 @@ import logging
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,18 +14,22 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from inception_jax import config as configs
 from inception_jax import models
+from inception_jax.data import colour
 from inception_jax.models import factorization
 from inception_jax.train import mesh as meshes
-from inception_jax.train import programs
+from inception_jax.train import programs, state, step
 
 
 @pytest.fixture
-def cached(tmp_path):
+def cached(tmp_path, monkeypatch):
     """JAX's cache in a folder of its own, which takes every program."""
+    monkeypatch.setattr(programs, "_digest_of_sources", "the sources")
     changed = {
         "jax_compilation_cache_dir": str(tmp_path),
+        "jax_enable_compilation_cache": True,
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
+        "jax_default_matmul_precision": None,
     }
     before = {key: jax.config.values[key] for key in changed}
     for values in (changed, before):
@@ -35,6 +42,8 @@ def cached(tmp_path):
 
 class Traced:
     """A step that counts how often it is traced."""
+
+    __name__ = "traced"
 
     def __init__(self):
         self.times = 0
@@ -49,10 +58,10 @@ def config(**overrides):
     return configs.apply(configs.default(), {"data.batch_size": 8} | overrides)
 
 
-def run(step, cfg, name="train"):
+def run(traced, cfg, model="network"):
     """Two steps of a fresh look-up: the state and the metrics after them."""
     mesh = meshes.create(cfg)
-    function = programs.kept(jax.jit(step), name, cfg, mesh, donate=True)
+    function = programs.kept(jax.jit(traced), model, cfg, mesh, donate=True)
     state = {"a": jnp.arange(3.0), "b": jnp.ones((2, 2))}
     state = jax.device_put(state, meshes.replicated(mesh))
     batch = meshes.put({"x": np.linspace(0, 1, 8, dtype=np.float32)}, mesh)
@@ -61,81 +70,136 @@ def run(step, cfg, name="train"):
     return jax.device_get(state), jax.device_get(metrics)
 
 
+def traces(*arguments, **named):
+    """How often a fresh look-up traces."""
+    traced = Traced()
+    run(traced, *arguments, **named)
+    return traced.times
+
+
+def forget_jax_s_cache(folder):
+    """As on a machine whose own cache of JAX was emptied."""
+    jax.clear_caches()
+    for entry in folder.parent.iterdir():
+        if entry.is_file():
+            entry.unlink()
+    compilation_cache.reset_cache()
+
+
 def test_a_program_that_is_kept_is_not_traced_again_and_gives_the_same_bits(cached):
-    step, again = Traced(), Traced()
-    first, second = run(step, config()), run(again, config())
-    assert (step.times, again.times) == (1, 0)
+    one, again = Traced(), Traced()
+    first, second = run(one, config()), run(again, config())
+    assert (one.times, again.times) == (1, 0)
     assert len(list(cached.iterdir())) == 1
+    assert cached.stat().st_mode & 0o777 == 0o700
     expected = 0.75 * np.linspace(0, 1, 8, dtype=np.float32).mean()
     np.testing.assert_allclose(first[0]["a"], np.arange(3) + expected, rtol=1e-6)
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
-@pytest.mark.parametrize("changed", [{"seed": 3}, {"optim.learning_rate": 0.7}])
-def test_what_is_an_argument_of_the_program_shares_it(cached, changed):
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": 3}, {"optim.learning_rate": 0.7}, {"train.epochs": 9.0}, {"data.name": "photos"}],
+)
+def test_what_a_step_does_not_read_shares_its_program(cached, changed):
     run(Traced(), config())
-    again = Traced()
-    run(again, config(**changed))
-    assert again.times == 0
+    assert traces(config(**changed)) == 0
 
 
 @pytest.mark.parametrize(
-    "changed", [{"model.width": 0.25}, {"loss.label_smoothing": 0.2}, {"optim.momentum": 0.5}]
+    "changed",
+    [
+        {"model.width": 0.25},
+        {"loss.label_smoothing": 0.2},
+        {"optim.momentum": 0.5},
+        {"train.accumulate": 2},
+        {"data.colour": "fast"},
+    ],
 )
 def test_another_config_is_another_program(cached, changed):
     run(Traced(), config())
-    again = Traced()
-    run(again, config(**changed))
-    assert again.times == 1
+    assert traces(config(**changed)) == 1
 
 
-def test_other_sources_names_flags_or_settings_are_another_program(cached, monkeypatch):
+@pytest.mark.parametrize("name", ["model", "sources", "flags", "processor", "versions", "setting"])
+def test_anything_else_that_a_program_follows_from_is_another_program(cached, monkeypatch, name):
     run(Traced(), config())
-    for change in (
-        lambda: monkeypatch.setattr(programs, "_sources", lambda: "edited"),
-        lambda: monkeypatch.setenv("NPROC", "7"),
-        lambda: monkeypatch.setattr(programs.result, "versions", lambda: {"jax": "9"}),
-    ):
-        change()
-        again = Traced()
-        run(again, config())
-        assert again.times == 1
-    before = jax.config.values["jax_default_matmul_precision"]
-    jax.config.update("jax_default_matmul_precision", "highest")
-    again = Traced()
-    run(again, config())
-    jax.config.update("jax_default_matmul_precision", before)
-    assert again.times == 1
+    match name:
+        case "sources":
+            monkeypatch.setattr(programs, "_digest_of_sources", "edited")
+        case "flags":
+            monkeypatch.setenv("NPROC", "7")
+        case "processor":
+            monkeypatch.setattr(programs.startup, "processor", lambda: "another")
+        case "versions":
+            versions = programs.result.versions() | {"flax": "99"}
+            monkeypatch.setattr(programs.result, "versions", lambda: versions)
+        case "setting":
+            jax.config.update("jax_default_matmul_precision", "highest")
+    assert traces(config(), "another" if name == "model" else "network") == 1
 
 
-def test_the_digest_follows_every_source_file(tmp_path, monkeypatch):
+class Recorded:
+    """A config that notes the keys that are read."""
+
+    def __init__(self, values, prefix, read):
+        self._values, self._prefix, self._read = values, prefix, read
+
+    def __getattr__(self, name):
+        key, value = f"{self._prefix}{name}", getattr(self._values, name)
+        if hasattr(value, "items"):
+            return Recorded(value, f"{key}.", self._read)
+        self._read.add(key)
+        return value
+
+
+@pytest.mark.parametrize("overrides", [{}, {"data.colour": "none", "optim.ema_decay": 0.9}])
+def test_a_step_reads_no_key_that_its_program_s_name_does_not_hold(overrides):
+    cfg = configs.apply(
+        configs.default(),
+        {"data.batch_size": 4, "data.image_size": 28, "model.width": 0.125} | overrides,
+    )
+    model, shape = models.from_config(cfg.model, 10), (28, 28, 3)
+    read: set[str] = set()
+    recorded: Any = Recorded(cfg, "", read)
+    function = step.train_step(model, recorded, meshes.create(cfg))
+    batch = {"image": jnp.zeros((4, *shape), jnp.uint8), "label": jnp.zeros(4, jnp.int32)}
+    if cfg.data.colour != "none":
+        batch["colour"] = jnp.zeros((4, colour.WIDTH))
+    jax.eval_shape(function, state.shapes(model, cfg, shape), batch, jnp.float32(0.1))
+    assert {"loss.label_smoothing", "train.accumulate", "data.colour"} <= read
+    assert [key for key in read if not programs._within(key, programs.READ)] == []
+    assert not read & set(programs._ARGUMENTS)
+
+
+def test_the_digest_follows_every_source_file(tmp_path):
     (tmp_path / "ops").mkdir()
-    (tmp_path / "__init__.py").write_text("")
-    (tmp_path / "ops" / "conv.py").write_text("a = 1\n")
-    monkeypatch.setattr(programs.inception_jax, "__file__", str(tmp_path / "__init__.py"))
     found = []
     for text in ("a = 1\n", "a = 2\n"):
         (tmp_path / "ops" / "conv.py").write_text(text)
-        found.append(programs._sources.__wrapped__())
+        found.append(programs.sources(tmp_path))
     assert found[0] != found[1]
 
 
-@pytest.mark.parametrize("damage", [b"", b"nonsense", "half"])
+@pytest.mark.parametrize("damage", ["empty", "nonsense", "half", "a bit"])
 def test_a_damaged_program_is_compiled_again_and_mended(cached, damage, caplog):
     first = run(Traced(), config())
     (path,) = cached.iterdir()
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2] if damage == "half" else damage)
-    compilation_cache.reset_cache()
-    for entry in cached.parent.iterdir():
-        if entry.is_file():
-            entry.unlink()
-    again, third = Traced(), Traced()
+    middle = len(whole) // 2
+    contents = {
+        "empty": b"",
+        "nonsense": b"nonsense",
+        "half": whole[:middle],
+        "a bit": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+    }
+    path.write_bytes(contents[damage])
+    forget_jax_s_cache(cached)
+    again = Traced()
     with caplog.at_level(logging.DEBUG):
         jax.tree.map(np.testing.assert_array_equal, run(again, config()), first)
     assert "cannot use" in caplog.text
-    run(third, config())
-    assert (again.times, third.times) == (1, 0)
+    assert (again.times, traces(config())) == (1, 0)
 
 
 def test_a_program_out_of_jax_s_cache_is_run_but_not_kept(cached):
@@ -149,24 +213,40 @@ def test_a_program_out_of_jax_s_cache_is_run_but_not_kept(cached):
     assert (again.times, list(cached.iterdir())) == (1, [])
 
 
+def test_programs_that_nobody_takes_are_removed(cached):
+    run(Traced(), config())
+    (old,) = cached.iterdir()
+    long_ago = time.time() - 40 * 24 * 3600
+    os.utime(old, (long_ago, long_ago))
+    forget_jax_s_cache(cached)
+    run(Traced(), config(**{"model.width": 0.25}))
+    assert old not in list(cached.iterdir())
+
+
 def test_a_folder_that_cannot_be_written_costs_only_the_time(cached):
     cached.parent.mkdir(exist_ok=True)
     cached.write_text("a file where the folder should be")
-    step = Traced()
-    run(step, config())
-    assert step.times == 1
+    assert traces(config()) == 1
 
 
-def test_nothing_is_kept_where_sources_are_not_known_or_the_cache_is_off(cached, monkeypatch):
-    step = Traced()
-    monkeypatch.setitem(factorization.STRATEGIES, "mine", lambda n: ((n, n),))
-    run(step, config())
-    monkeypatch.undo()
-    jax.config.update("jax_enable_compilation_cache", False)
-    run(step, config())
-    jax.config.update("jax_enable_compilation_cache", True)
+@pytest.mark.parametrize("why", ["not enabled", "a strategy", "a replaced one", "off", "a store"])
+def test_nothing_is_kept_where_a_program_may_follow_from_something_else(cached, monkeypatch, why):
+    match why:
+        case "not enabled":
+            monkeypatch.setattr(programs, "_digest_of_sources", "")
+        case "a strategy":
+            monkeypatch.setitem(factorization.STRATEGIES, "mine", lambda n: ((n, n),))
+        case "a replaced one":
+            monkeypatch.setitem(factorization.STRATEGIES, "direct", lambda n: ((n, n),))
+        case "off":
+            jax.config.update("jax_enable_compilation_cache", False)
+        case "a store":
+            jax.config.update("jax_compilation_cache_dir", "gs://bucket/programs")
+    mesh = meshes.create(config())
+    function = jax.jit(Traced())
+    assert programs.kept(function, "network", config(), mesh, donate=True) is function
     assert not cached.exists()
-    assert "mine" not in models.strategies()
+    assert not Path("gs:").exists()
 
 
 @pytest.mark.slow

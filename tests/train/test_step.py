@@ -262,8 +262,10 @@ def test_averages_may_leave_out_the_batch_statistics():
     assert state.digest(both.ema["batch_stats"]) != state.digest(both.batch_stats)
 
 
-def test_nothing_is_updated_from_a_step_on_that_is_not_finite():
+@pytest.mark.parametrize("branches", [True, False], ids=["cpu", "accelerator"])
+def test_nothing_is_updated_from_a_step_on_that_is_not_finite(monkeypatch, branches):
     """The host sees it some steps later, and then needs the state that led to it."""
+    monkeypatch.setattr(step.rules, "on_cpu", lambda lowering: branches)
     start, function, mesh = setup(optim__ema_decay=0.9)
     current, _ = function(start, meshes.put(batch(seed=0), mesh))
     before = jax.device_get(current)
@@ -271,6 +273,9 @@ def test_nothing_is_updated_from_a_step_on_that_is_not_finite():
     broken["image"] = np.full(broken["image"].shape, np.nan, np.float32)
     current, metrics = function(current, meshes.put(broken, mesh))
     assert not np.isfinite(metrics["loss"])
+    assert float(metrics["update_norm"]) == 0
+    norm = np.sqrt(sum(np.square(leaf).sum() for leaf in jax.tree.leaves(before.params)))
+    np.testing.assert_allclose(metrics["param_norm"], norm, rtol=1e-5)
     for seed in (2, 3):
         current, metrics = function(current, meshes.put(batch(seed=seed), mesh))
         assert np.isfinite(metrics["loss"])
