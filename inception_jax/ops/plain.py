@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -88,3 +89,14 @@ def lowest(dtype: jnp.dtype) -> float:
 
 def _window4(window: Pair, strides: Pair, padding: Padding) -> tuple:
     return (1, *window, 1), (1, *strides, 1), ((0, 0), *padding, (0, 0))
+
+
+def whole(function: Callable[[Array], Any], x: Array) -> Any:
+    """`function(x)`, whose argument and result XLA computes once.
+
+    Fused with what uses it, a result is computed again for each use, and a CPU keeps no barrier
+    that long. What goes into a branch and comes out of it is not fused.
+    """
+    shapes = jax.eval_shape(function, x)
+    none = lambda x: jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), shapes)  # noqa: E731
+    return lax.cond(lax.optimization_barrier(jnp.bool_(True)), function, none, x)
