@@ -1,4 +1,4 @@
-"""inception_small at half its width on 5,000 digits: what the default study repeats, for 1.5 epochs.
+"""inception_small at half its width on 5,000 digits; the default study trains it for 1.5 epochs.
 
     inception-jax train --config configs/mnist5k.py --workdir runs/one
 
