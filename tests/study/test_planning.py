@@ -48,7 +48,7 @@ def test_equivalence_is_planned_by_tost():
 
 
 def test_images_and_macs_at_default_scale_by_hand(factorization):
-    # 4,000 digits in batches of 64, 62 an epoch, 1.5 epochs: 93 steps an arm, twice evaluated on 1,000
+    # 4,000 digits in batches of 64 for 1.5 epochs: 93 steps an arm; scored on 1,000 twice
     work = factorization.work
     assert (work.trials, work.trained, work.evaluated) == (6, 6 * 93 * 64, 6 * 2 * 1000)
     macs = [
