@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 import inception_jax
+from inception_jax import errors, files
 from inception_jax.data.dataset import IN_MEMORY_BYTES, Dataset, decoded_bytes
 from inception_jax.data.sources import Source
 from inception_jax.data.views import Rule, single
@@ -65,14 +65,8 @@ def _read_or_decode(dataset: Dataset, split: str, threads: int) -> Arrays:
         if (images.shape, images.dtype, labels.dtype) == (shape, np.uint8, np.int32):
             return images, labels
     found = _decode(dataset, split, threads, lambda image: image)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):  # a folder that is read-only, a full disk
-        try:
-            with temporary.open("wb") as file:
-                np.savez(file, images=found[0], labels=found[1])
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with contextlib.suppress(errors.UserError):  # a folder that is read-only, a full disk
+        files.write_whole(path, lambda file: np.savez(file, images=found[0], labels=found[1]))
     return found
 
 

@@ -11,8 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from inception_jax import errors
-from inception_jax.train import files
+from inception_jax import errors, files
 from inception_jax.train import mesh as meshes
 
 _FIELDS = ("label", "prediction", "probability", "loss", "rank")

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from inception_jax import errors
+from inception_jax import errors, files
 from inception_jax.evaluate.accuracy import Scores
 from inception_jax.evaluate.calibration import expected_calibration_error
-from inception_jax.train import files
 
 SUFFIXES = (".npz", ".csv")
 _TINY = np.finfo(np.float32).tiny  # a probability that is 0 or NaN counts as this in the loss

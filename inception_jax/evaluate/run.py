@@ -13,13 +13,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from inception_jax import config as configs
-from inception_jax import data, errors
+from inception_jax import data, errors, files
 from inception_jax.data import views
 from inception_jax.evaluate import members
 from inception_jax.evaluate.calibration import BINS
 from inception_jax.evaluate.members import CHECKPOINTS, WEIGHTS, Member
 from inception_jax.evaluate.predictions import Predictions, together
-from inception_jax.train import cache, files, result
+from inception_jax.train import cache, result
 
 FOLDER = "evaluations"
 SPLITS = ("test", "validation", "train")

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inception_jax import files
 from inception_jax.data.builders import controls as builder
 from inception_jax.study import power
 from inception_jax.study.controls import Pilot
 from inception_jax.study.definition import Study
-from inception_jax.train import files, result
+from inception_jax.train import result
 
 Line = Mapping[str, Any]
 _AA, _PLANTED, _AA_EQUAL, _PLANTED_EQUAL = range(4)  # the study's questions

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inception_jax import errors
-from inception_jax.train import files
+from inception_jax import errors, files
 
 #: Fields that differ between two runs of the same config.
 TIME_FIELDS = ("seconds", "images_per_second", "peak_share")

@@ -26,10 +26,10 @@ from ml_collections import ConfigDict
 
 import inception_jax
 from inception_jax import config as configs
-from inception_jax import startup
+from inception_jax import files, startup
 from inception_jax.models import factorization
-from inception_jax.train import files, result
 from inception_jax.train import mesh as meshes
+from inception_jax.train import result
 
 FOLDER = "whole"
 # What a step reads of a config, and of that what is an argument of the program.

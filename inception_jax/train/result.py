@@ -19,8 +19,7 @@ from ml_collections import ConfigDict
 
 import inception_jax
 from inception_jax import config as configs
-from inception_jax import errors
-from inception_jax.train import files
+from inception_jax import errors, files
 
 FILE = "result.json"
 CONFIG = "config.json"

@@ -11,14 +11,13 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from inception_jax import config as configs
-from inception_jax import data, errors, models
+from inception_jax import data, errors, files, models
 from inception_jax.data import blacklist
 from inception_jax.evaluate import accuracy
 from inception_jax.evaluate.accuracy import Scores
 from inception_jax.train import (
     cache,
     distributed,
-    files,
     result,
     signals,
     state,

@@ -211,9 +211,8 @@ def update(
         return average(after, config.optim), _norm(updates)
 
     def stay(state: TrainState) -> tuple[TrainState, jax.Array]:
-        return state.replace(step=jnp.minimum(state.step, -1 - state.step)), jnp.zeros_like(
-            grad_norm
-        )
+        stopped = jnp.minimum(state.step, -1 - state.step)
+        return state.replace(step=stopped), jnp.zeros_like(grad_norm)
 
     after, update_norm = _either(good, go_on, stay, state)
     metrics |= {

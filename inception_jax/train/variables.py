@@ -9,8 +9,7 @@ import jax
 import numpy as np
 from flax import serialization
 
-from inception_jax import errors
-from inception_jax.train import files
+from inception_jax import errors, files
 from inception_jax.train import state as states
 
 FILE = "variables.msgpack"

@@ -127,7 +127,7 @@ def write(path: str | Path, tensors: Mapping[str, np.ndarray]) -> None:
         UsageError: another ending.
         UserError: the place cannot be written, or safetensors is not installed.
     """
-    from inception_jax.train import files
+    from inception_jax import files
 
     path = Path(path)
     if path.suffix not in (".safetensors", ".npz"):

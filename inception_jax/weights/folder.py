@@ -45,7 +45,8 @@ def save(imported: Imported, folder: Path, source: str) -> None:
     Raises:
         UserError: the folder holds a run already, or cannot be written.
     """
-    from inception_jax.train import files, result, state, variables
+    from inception_jax import files
+    from inception_jax.train import result, state, variables
 
     if (folder / result.FILE).exists():
         raise errors.UserError(f"{folder} holds a run already; choose another folder")

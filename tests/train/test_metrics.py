@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from inception_jax import errors
-from inception_jax.train import files, metrics
+from inception_jax import errors, files
+from inception_jax.train import metrics
 
 
 def test_a_resumed_file_keeps_only_what_the_checkpoint_has_behind_it(tmp_path):

@@ -32,12 +32,16 @@ def cached(tmp_path, monkeypatch):
         "jax_default_matmul_precision": None,
     }
     before = {key: jax.config.values[key] for key in changed}
-    for values in (changed, before):
-        for key, value in values.items():
-            jax.config.update(key, value)
-        compilation_cache.reset_cache()
-        if values is changed:
-            yield tmp_path / programs.FOLDER
+    settle(changed)
+    yield tmp_path / programs.FOLDER
+    settle(before)
+
+
+def settle(values):
+    """Sets JAX's configuration, also where its cache has been asked already."""
+    for key, value in values.items():
+        jax.config.update(key, value)
+    compilation_cache.reset_cache()
 
 
 class Traced:
