@@ -54,16 +54,17 @@ class CorruptImages:
         if not self._limit:
             raise error
         with self._lock:
-            if index in self._found:
-                return
+            new = index not in self._found
             self._found[index] = str(error)
             count = len(self._found)
+        # Also for one that was met before: then a thread that reads ahead has it, unseen as yet.
         if count > self._limit:
             raise errors.UserError(
                 f"{count} training images cannot be read, more than data.max_corrupt "
                 f"{self._limit}; the last: {error}"
             ) from error
-        _log.warning("%s (%d so far; the next example takes its place)", error, count)
+        if new:
+            _log.warning("%s (%d so far; the next example takes its place)", error, count)
 
 
 def following(order: Any, place: int) -> Iterator[int]:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from inception_jax import data
-from inception_jax.data import order
+from inception_jax.data import decode, order
+from inception_jax.data.corrupt import CorruptImages
 from inception_jax.errors import UserError
 
 BAD = (3, 4, 11)
@@ -97,6 +98,20 @@ def test_more_than_the_limit_ends_the_run(make_config, folder, place):
     dataset, config = opened(make_config, folder, place, data__max_corrupt=2)
     with pytest.raises(UserError, match=r"3 training images .* more than data.max_corrupt 2"):
         take(data.train_iterator(dataset, config), 3)
+
+
+def test_past_the_limit_every_place_that_meets_a_corrupt_image_says_so():
+    """The first to meet it may be read ahead, and its error never be asked for."""
+
+    def read(index):
+        raise decode.CorruptImage(f"cannot read the image {index}")
+
+    corrupt = CorruptImages(1)
+    with pytest.raises(UserError, match="no image of the training split"):
+        corrupt.first_good([3], read)
+    for _ in range(2):
+        with pytest.raises(UserError, match="2 training images .* more than data.max_corrupt 1"):
+            corrupt.first_good([4, 3], read)
 
 
 def test_none_may_be_allowed(make_config, folder, place):
