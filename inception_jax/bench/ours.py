@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,10 +15,27 @@ from inception_jax.train import mesh as meshes
 from inception_jax.train import programs, result, state, step
 
 
-def prepare(setting: Setting) -> Callable[[], None]:
-    """A step of training or evaluation over one random batch that is there already.
+class Program(NamedTuple):
+    """A jitted step and its arguments; `carries` says that its first result is its next first."""
 
-    Evaluation has its batch norm folded into the weights.
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    carries: bool
+
+
+def prepare(setting: Setting) -> Callable[[], None]:
+    """A step of training or evaluation over one random batch that is there already."""
+    programs.enable()
+    program = create(setting, keep=True)
+    return repeated(program, program.function)
+
+
+def create(setting: Setting, *, keep: bool) -> Program:
+    """The step; evaluation has its batch norm folded into the weights.
+
+    Args:
+        setting: whose.
+        keep: whether a compiled step may be a kept one, which is no jitted function any more.
     """
     config = setting.config
     model = models.from_config(config.model, setting.num_classes)
@@ -36,18 +53,26 @@ def prepare(setting: Setting) -> Callable[[], None]:
     if setting.measure == "eval":
         folded, variables = models.fold_batch_norm(model, now.variables)
         forward, variables = step.eval_step(folded, mesh), jax.device_put(variables, same)
-        return lambda: jax.block_until_ready(forward(variables, batch)) and None
-    programs.enable()
-    compiled = step.train_step(model, config, mesh)
-    function = programs.kept(compiled, model, config, mesh, donate=True)
+        return Program(forward, (variables, batch), carries=False)
+    function = step.train_step(model, config, mesh)
+    if keep:
+        function = programs.kept(function, model, config, mesh, donate=True)
     rate = jax.device_put(np.float32(config.optim.learning_rate), same)
+    return Program(function, (now, batch, rate), carries=True)
 
-    def train() -> None:
-        nonlocal now
-        now, metrics = function(now, batch, rate)
-        jax.block_until_ready(metrics)
 
-    return train
+def repeated(program: Program, function: Callable[..., Any]) -> Callable[[], None]:
+    """A step from where the last one ended, by `function` in place of the program's own."""
+    first, *others = program.arguments
+
+    def run() -> None:
+        nonlocal first
+        found = function(first, *others)
+        if program.carries:
+            first, found = found
+        jax.block_until_ready(found)
+
+    return run
 
 
 def about() -> dict[str, Any]:

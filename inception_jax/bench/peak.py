@@ -1,4 +1,4 @@
-"""The fastest that a device multiplies matrices: what a training step is measured against."""
+"""The fastest that devices multiply matrices and move numbers: what a step is measured against."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 # Side of the matrices: large enough to reach the peak, small enough to take milliseconds.
 _SIDES = {"cpu": 1024}
 _SIDE = 8192
+_NUMBERS = 2**26  # of float32: 256 MB
 _ROUNDS = 5
 
 
@@ -41,6 +42,26 @@ def matrix_product_peak(mesh: Mesh, dtype: Any = jnp.float32) -> float:
         product(a, a).block_until_ready()
         best = min(best, time.perf_counter() - start)
     return mesh.size * 2.0 * side**3 / best
+
+
+def memory_peak(mesh: Mesh) -> float:
+    """Bytes a second that all devices of a mesh at once read and write, in arrays past any cache.
+
+    The best of a few rounds of adding two arrays counts: two are read, one is written.
+
+    Args:
+        mesh: of one axis.
+    """
+    sharding = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
+    make = jax.jit(lambda: jnp.ones((mesh.size, _NUMBERS), jnp.float32), out_shardings=sharding)
+    add = jax.jit(jnp.add, donate_argnums=0)
+    total, other = make(), make()
+    best = float("inf")
+    for _ in range(1 + _ROUNDS):
+        start = time.perf_counter()
+        total = add(total, other).block_until_ready()
+        best = min(best, time.perf_counter() - start)
+    return mesh.size * 3.0 * 4 * _NUMBERS / best
 
 
 def training_flops(macs: int) -> float:

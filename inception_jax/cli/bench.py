@@ -2,6 +2,7 @@
 
 inception-jax bench train
 inception-jax bench eval --against torchvision --format json
+inception-jax bench profile
 inception-jax bench data
 inception-jax bench study --seeds 2
 inception-jax bench folder --trials 1000
@@ -22,6 +23,7 @@ TAKES_OVERRIDES = True
 MEASURES = {
     "train": ("training steps", "inception_jax.bench.steps"),
     "eval": ("evaluation, batch norm folded", "inception_jax.bench.steps"),
+    "profile": ("where a step's time goes", "inception_jax.bench.profile"),
     "data": ("reading, decoding and cropping of images", "inception_jax.bench.data"),
     "study": ("a default study, against one trial after another", "inception_jax.bench.study"),
     "folder": ("a large study's own work: run, resume, report", "inception_jax.bench.folder"),

@@ -110,7 +110,7 @@ def test_past_the_limit_every_place_that_meets_a_corrupt_image_says_so():
     with pytest.raises(UserError, match="no image of the training split"):
         corrupt.first_good([3], read)
     for _ in range(2):
-        with pytest.raises(UserError, match="2 training images .* more than data.max_corrupt 1"):
+        with pytest.raises(UserError, match=r"2 training images .* more than data.max_corrupt 1"):
             corrupt.first_good([4, 3], read)
 
 
