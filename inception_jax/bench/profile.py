@@ -8,7 +8,7 @@ A few steps are traced by JAX's profiler. Of every program the compiled step say
 it needs and how many bytes it moves; beside the time that it took stands the time that these would
 take at the peaks measured in the same process: of matrix products, and of reading and writing
 arrays larger than any cache. (What stays in a cache can be faster than that.) Times are of one
-device, the mean of all; on a CPU a device is a core.
+device, which is a core; the mean of all. For CPUs: elsewhere `train --profile` writes a trace.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inception_jax import startup
+from inception_jax import errors, startup
 from inception_jax.bench import arguments, hlo
 from inception_jax.bench import setting as settings
 
@@ -71,13 +71,18 @@ def measure(setting: settings.Setting, steps: int) -> dict[str, Any]:
     """Traces some steps and sums up what their programs took.
 
     Raises:
-        UserError: a network, an option or a number of devices that does not exist.
+        UserError: a network, an option or a number of devices that does not exist, or no CPU.
     """
     import jax
 
     from inception_jax.bench import ours, peak
     from inception_jax.train import mesh as meshes
 
+    if jax.default_backend() != "cpu":
+        raise errors.UserError(
+            "bench profile reads the programs that XLA makes for a CPU; elsewhere use "
+            "'inception-jax train CONFIG --profile N' and open its trace in XProf or Perfetto"
+        )
     program = ours.create(setting, keep=False)
     compiled: Any = program.function.lower(*program.arguments).compile()  # pyright: ignore
     step = ours.repeated(program, compiled)
