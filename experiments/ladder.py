@@ -33,7 +33,7 @@ _SCALES = Scales(
         "mnist5k": {
             "data.image_size": 28,
             "data.validation_fraction": 0.1,
-            "train.epochs": 3.0,
+            "train.epochs": 2.0,
         },
         "photos": {"data.image_size": 32, "train.epochs": 4.0},
         "digits": {"data.image_size": 8, "data.validation_fraction": 0.1, "train.epochs": 10.0},
@@ -42,7 +42,7 @@ _SCALES = Scales(
         "optim.weight_decay": 4e-5,
         "optim.clip_norm": 2.0,
         "optim.epsilon": 1.0,
-        "train.eval_every_epochs": 3.0,
+        "train.eval_every_epochs": 2.0,
     },
     smoke={"model.width": 0.125},
     paper={"data.validation_fraction": 0.02},
