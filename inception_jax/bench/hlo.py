@@ -15,6 +15,8 @@ _KINDS = {
     "all-reduce": EXCHANGE,
     "all-gather": EXCHANGE,
     "reduce-scatter": EXCHANGE,
+    "all-to-all": EXCHANGE,
+    "collective-permute": EXCHANGE,
 }
 # What runs nothing itself, or only other programs.
 _IDLE = {
@@ -29,8 +31,8 @@ _LINE = re.compile(r"^\s+(?:ROOT )?%(\S+) = (\(.*?\)|\S+) ([a-z][a-z0-9\-]*)\((.
 _HEAD = re.compile(r"^(?:ENTRY )?%(\S+) \(.*\{$")
 _CALLS = re.compile(r"\bcalls=%([\w.\-]+)")
 _FUSED = re.compile(r"\bfusion\(.*\bcalls=%([\w.\-]+)")
-# of a reduction, a scatter or a sort; a call's are run as they are
 _PART = re.compile(r'op_name="([^"]*)"')
+# of a reduction, a scatter or a sort; a call's are run as they are
 _APPLIED = re.compile(r"^(?!.* call\().*\bto_apply=%([\w.\-]+)", re.MULTILINE)
 
 
@@ -40,7 +42,7 @@ class Program(NamedTuple):
     Attributes:
         kind: PRODUCT, CONVOLUTION, EXCHANGE (between devices) or OTHER.
         flops: of a product or convolution, without those on zeros between strided pixels.
-        moved: bytes of its arguments and results.
+        moved: bytes of its results and of each argument once, of a slice as many as it takes.
         part: the operation of the source that it comes from; "" where XLA does not say.
     """
 
@@ -69,6 +71,7 @@ class _Line(NamedTuple):
     name: str
     shape: str
     op: str
+    names: list[str]
     operands: list[str]
     rest: str
 
@@ -89,8 +92,8 @@ def _parsed(lines: list[str]) -> Iterator[_Line]:
     found = [match.groups() for match in map(_LINE.match, lines) if match]
     shapes = {name: shape for name, shape, *_ in found}
     for name, shape, op, operands, rest in found:
-        arguments = [shapes.get(one, "") for one in re.findall(r"%([\w.\-]+)", operands)]
-        yield _Line(name, shape, op, arguments, rest)
+        names = re.findall(r"%([\w.\-]+)", operands)
+        yield _Line(name, shape, op, names, [shapes.get(one, "") for one in names], rest)
 
 
 def _program(line: _Line, bodies: dict[str, list[_Line]]) -> Program:
@@ -99,9 +102,17 @@ def _program(line: _Line, bodies: dict[str, list[_Line]]) -> Program:
     within = bodies[fused[1]] if fused else [line]
     kinds = [_KINDS[one.op] for one in within if one.op in _KINDS]
     flops = sum(_FLOPS[one.op](one) for one in within if one.op in _FLOPS)
-    moved = _size(line.shape) + sum(map(_size, line.operands))
     part = _PART.search(line.rest)
-    return Program(kinds[0] if kinds else OTHER, flops, moved, part[1] if part else "")
+    return Program(kinds[0] if kinds else OTHER, flops, _moved(line), part[1] if part else "")
+
+
+def _moved(line: _Line) -> int:
+    if line.op in ("slice", "dynamic-slice"):
+        return 2 * _size(line.shape)
+    if line.op == "dynamic-update-slice":  # in place: the update is read, and written
+        return 2 * _size(line.operands[1])
+    once = dict(zip(line.names, line.operands, strict=True)).values()
+    return _size(line.shape) + sum(map(_size, once))
 
 
 def _dot(line: _Line) -> float:
@@ -115,7 +126,7 @@ def _convolution(line: _Line) -> float:
     """Two for each entry of the result and of its kernel; zeros put between pixels are left out."""
     kernel, labels = _sides(line.operands[1]), re.search(r"dim_labels=\w+_(\w+)->", line.rest)
     filters = kernel[labels[1].index("o")] if labels else 1
-    zeros = math.prod(_numbers(re.search(r"(?:lhs|rhs)_dilate=([\dx]+)", line.rest)))
+    zeros = math.prod(_numbers(re.search(r"lhs_dilate=([\dx]+)", line.rest)))
     return 2.0 * math.prod(_sides(line.shape)) * math.prod(kernel) / filters / zeros
 
 

@@ -39,10 +39,25 @@ class Row(NamedTuple):
         seconds: they took.
         flops: of their products.
         moved: bytes of their arguments and results.
+        bound: seconds that their products and bytes would take at the peaks, of each program the
+            longer of the two.
     """
 
     programs: float
     seconds: float
+    flops: float
+    moved: float
+    bound: float
+
+
+class Peaks(NamedTuple):
+    """What one device reaches while all are at work.
+
+    Attributes:
+        flops: of matrix products, FLOP/s.
+        moved: reading and writing memory, bytes/s.
+    """
+
     flops: float
     moved: float
 
@@ -88,15 +103,23 @@ def measure(setting: settings.Setting, steps: int) -> dict[str, Any]:
     step = ours.repeated(program, compiled)
     for _ in range(_WARM_UP):
         step()
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    took = (time.perf_counter() - began) / steps
     with tempfile.TemporaryDirectory() as folder:
-        with jax.profiler.trace(folder):
+        options = jax.profiler.ProfileOptions()
+        options.python_tracer_level = 0
+        with jax.profiler.trace(folder, profiler_options=options):
             began = time.perf_counter()
             for _ in range(steps):
                 step()
-            took = (time.perf_counter() - began) / steps
+            took_traced = (time.perf_counter() - began) / steps
         events = traced(Path(folder))
     mesh = meshes.create(setting.config)
-    kinds, single = summed(hlo.programs(compiled.as_text()), events, steps * mesh.size)
+    products = peak.matrix_product_peak(mesh, setting.config.model.dtype)
+    peaks = Peaks(products / mesh.size, peak.memory_peak(mesh) / mesh.size)
+    kinds, single = summed(hlo.programs(compiled.as_text()), events, steps * mesh.size, peaks)
     return {
         "measure": setting.measure,
         "network": setting.config.model.name,
@@ -104,8 +127,9 @@ def measure(setting: settings.Setting, steps: int) -> dict[str, Any]:
         "batch_size": setting.config.data.batch_size,
         "devices": mesh.size,
         "step_seconds": took,
-        "flops_per_second": peak.matrix_product_peak(mesh, setting.config.model.dtype) / mesh.size,
-        "bytes_per_second": peak.memory_peak(mesh) / mesh.size,
+        "traced_step_seconds": took_traced,
+        "flops_per_second": peaks.flops,
+        "bytes_per_second": peaks.moved,
         "kinds": {kind: row._asdict() for kind, row in kinds.items()},
         "costliest": [{"program": name, **row._asdict()} for name, row in single[:_COSTLIEST]],
         **ours.about(),
@@ -128,54 +152,47 @@ def traced(folder: Path) -> dict[str, tuple[int, float]]:
 
 
 def summed(
-    programs: dict[str, hlo.Program], events: dict[str, tuple[int, float]], runs: int
+    programs: dict[str, hlo.Program], events: dict[str, tuple[int, float]], runs: int, peaks: Peaks
 ) -> tuple[dict[str, Row], list[tuple[str, Row]]]:
     """By kind, and each program, the costliest first; of one of `runs` runs on one device."""
-    kinds = {kind: Row(0, 0, 0, 0) for kind in hlo.KINDS}
+    kinds = {kind: Row(0, 0, 0, 0, 0) for kind in hlo.KINDS}
     single: list[tuple[str, Row]] = []
     for name, program in programs.items():
         count, seconds = events.get(name, (0, 0.0))
-        often = count / runs
-        row = Row(often, seconds / runs, often * program.flops, often * program.moved)
+        bound = max(program.flops / peaks.flops, program.moved / peaks.moved)
+        each = program.flops, program.moved, bound
+        row = Row(count / runs, seconds / runs, *(count / runs * one for one in each))
         kinds[program.kind] = Row(*map(sum, zip(kinds[program.kind], row, strict=True)))
         single.append((f"{name} {program.part}".strip(), row))
     return kinds, sorted(single, key=lambda one: -one[1].seconds)
-
-
-def bound(row: dict[str, Any], content: dict[str, Any]) -> float:
-    """Seconds that a row's products and bytes would take at the peaks, the longer of the two."""
-    products = row["flops"] / content["flops_per_second"]
-    return max(products, row["moved"] / content["bytes_per_second"])
 
 
 def text(content: dict[str, Any]) -> str:
     """The profile, to be read."""
     size, batch = content["image_size"], content["batch_size"] // content["devices"]
     flops, moved = content["flops_per_second"] / 1e9, content["bytes_per_second"] / 1e9
-    step = content["step_seconds"]
+    step, traced = content["step_seconds"], content["traced_step_seconds"]
+    rows = {kind: row for kind, row in content["kinds"].items() if row["programs"]}
+    rest = traced - sum(row["seconds"] for row in rows.values())
     lines = [
         f"{content['measure']} of {content['network']}, {size} px, {batch} images a device",
-        f"a device alone: {flops:.0f} GFLOP/s of products, {moved:.1f} GB/s of memory",
-        f"a step: {1e3 * step:.0f} ms",
+        f"peaks of a device: {flops:.0f} GFLOP/s of products, {moved:.1f} GB/s of memory",
+        f"a step: {1e3 * step:.0f} ms, {1e3 * traced:.0f} traced",
         "",
         _HEAD,
+        *(_line(kind, row, traced) for kind, row in rows.items()),
+        f"{'waiting':14}{'':9}{1e3 * rest:9.1f}{rest / traced:7.0%}",
+        "",
+        "the costliest programs:",
     ]
-    rest = step
-    for kind, row in content["kinds"].items():
-        rest -= row["seconds"]
-        if row["programs"]:
-            lines.append(_line(kind, row, content))
-    lines.append(f"{'waiting':14}{'':9}{1e3 * rest:9.1f}{rest / step:7.0%}")
-    lines += ["", "the costliest programs:"]
     for row in content["costliest"]:
         lines.append(f"{1e3 * row['seconds']:8.1f} ms  {row['program'][:66]}")
     return "\n".join(lines)
 
 
-def _line(kind: str, row: dict[str, Any], content: dict[str, Any]) -> str:
-    least, share = bound(row, content), row["seconds"] / content["step_seconds"]
+def _line(kind: str, row: dict[str, Any], step: float) -> str:
     return (
-        f"{kind:14}{row['programs']:9.0f}{1e3 * row['seconds']:9.1f}{share:7.0%}"
-        f"{row['flops'] / 1e9:9.2f}{row['moved'] / 1e9:8.2f}{1e3 * least:11.1f}"
-        f"{least / row['seconds']:6.0%}"
+        f"{kind:14}{row['programs']:9.0f}{1e3 * row['seconds']:9.1f}{row['seconds'] / step:7.0%}"
+        f"{row['flops'] / 1e9:9.2f}{row['moved'] / 1e9:8.2f}{1e3 * row['bound']:11.1f}"
+        f"{row['bound'] / row['seconds']:6.0%}"
     )
