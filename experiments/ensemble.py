@@ -7,7 +7,9 @@ differ; in GoogLeNet's paper they differ in the order of the images.
 The arms: one network; the same config from three other seeds, of initial values, order and
 augmentation alike; and the means of the probabilities of the first two and of all four. The members
 of two seeds of an ensemble are never the same network, so that seeds stay independent. Metric:
-top-1 accuracy after the last step. Rules: two beat one, four beat two.
+top-1 accuracy after the last step. Rules: two beat one, four beat two, four
+beat one; the last was asked when the results of the default scale were there, and changed nothing
+in them but Holm's adjustment.
 
 Fair, because members are trained exactly as the single network is and none is chosen by its score.
 Not fair in that one crop is taken instead of 144; and in that networks which were trained for a
@@ -53,7 +55,15 @@ _QUESTIONS = (
         "Four networks together score more than two.",
         treatment="ensemble_4",
         baseline="ensemble_2",
-        paper="one to four: 18.77 to 17.2 % error",
+        paper="no figure for two",
+        source="Table 5",
+    ),
+    Question(
+        "A20",
+        "Four networks together score more than one.",
+        treatment="ensemble_4",
+        baseline="single",
+        paper="18.77 to 17.2 % error: +1.6",
         source="Tables 4 and 5",
     ),
 )
@@ -91,7 +101,8 @@ def get_study(scale: str = "default", data: str | None = None) -> Study:
         "there is more to average away."
         if small
         else "",
-        differs="the paper does not say how its four networks differ (in their seed here)"
+        differs="the paper does not say how its four networks differ (in their seed here); four "
+        "against one was asked only after the first results at the default scale"
         + ("; one crop, a small network, few epochs." if small else "."),
         **_SCALES.place("ensemble", scale, data),
     )

@@ -7,11 +7,11 @@ less of it end "quite close", as the paper concludes? One can be supported and t
 small image in the unchanged network would shrink the computation with it (16 times for a quarter of
 the side) and compare unequals.
 
-By default 96, 48 and 24 px views of the same 96 px patches of photographs (a trial gave .709, .684,
-.636); also 28/14/7 on mnist5k and 299/151/79 on elpv and ImageNet. Fair, because every arm sees the
-same part of the same image, only sampled more coarsely, through grids of the same size. Not fair in
-that all arms train equally long (the paper trained each "until convergence" and says that low
-resolution takes longer), and that texture is lost to blur sooner than the shape of objects.
+By default 96, 48 and 24 px views of the same 96 px patches of photographs; also 28/14/7 on mnist5k
+and 299/151/79 on elpv and ImageNet. Fair, because every arm sees the same part of the same image,
+only sampled more coarsely, through grids of the same size. Not fair in that all arms train equally
+long (the paper trained each "until convergence" and says that low resolution takes longer), and
+that texture is lost to blur sooner than the shape of objects.
 
 Seeds: 8; 2 at the smoke scale, 4 at the paper's.
 """
@@ -59,7 +59,7 @@ _PAPER = "the released Inception-v3 with RMSProp and its auxiliary head"
 _MINIATURE = "a small network on {data}"
 
 _QUITE_CLOSE = 0.02  # the paper's largest gap, 1.4 points, rounded up
-_ALMOST_IDENTICAL = 0.125  # the paper's own arms lie 6.2 % apart by our count
+_ALMOST_IDENTICAL = 0.125  # chosen knowing that the paper's own arms lie 6.2 % apart
 
 
 def _arms(sizes: tuple[int, int, int]) -> tuple[Arm, ...]:
@@ -139,7 +139,7 @@ def _cost_claims(sizes: tuple[int, int, int]) -> tuple[CostClaim, ...]:
     return (
         CostClaim(
             "K11",
-            f"The arms at {named} px cost nearly the same (we say: within "
+            f"The arms at {named} px cost nearly the same (our limit, set after counting: "
             f"{100 * _ALMOST_IDENTICAL:g} %).",
             paper="“almost identical”",
             source="section 9",

@@ -18,7 +18,7 @@ from inception_jax.train import programs, result, state, step
 class Program(NamedTuple):
     """A jitted step and its arguments; `carries` says that its first result is its next first."""
 
-    function: Callable[..., Any]
+    function: Any
     arguments: tuple[Any, ...]
     carries: bool
 

@@ -99,7 +99,7 @@ def measure(setting: settings.Setting, steps: int) -> dict[str, Any]:
             "'inception-jax train CONFIG --profile N' and open its trace in XProf or Perfetto"
         )
     program = ours.create(setting, keep=False)
-    compiled: Any = program.function.lower(*program.arguments).compile()  # pyright: ignore
+    compiled = program.function.lower(*program.arguments).compile()
     step = ours.repeated(program, compiled)
     for _ in range(_WARM_UP):
         step()
@@ -141,8 +141,8 @@ def traced(folder: Path) -> dict[str, tuple[int, float]]:
     import jax
 
     (file,) = folder.rglob("*.xplane.pb")
-    counts: dict[str, int] = collections.Counter()
-    seconds: dict[str, float] = collections.Counter()
+    counts: dict[str, int] = collections.defaultdict(int)
+    seconds: dict[str, float] = collections.defaultdict(float)
     for plane in jax.profiler.ProfileData.from_file(str(file)).planes:
         for line in plane.lines:
             for event in line.events:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from inception_jax.study import outcomes, power, runner, wording
 from inception_jax.study.costs import CostRow
-from inception_jax.study.definition import CostClaim, Question
+from inception_jax.study.definition import CostClaim, Question, Study
 from inception_jax.study.record import Answer, Record
 from inception_jax.study.stats import POWER, Comparison
 from inception_jax.study.tables import ArmRow, QuestionRow, Summary
@@ -108,7 +108,7 @@ def _question(summary: Summary, row: QuestionRow) -> Answer:
         p_holm=_finite(row.p_adjusted),
         p_sign_flip=_finite(found.p_sign_flip),
         smallest_detectable=_finite(found.smallest_detectable),
-        takes=takes(question, found, len(summary.questions)) if open_ else "",
+        takes=takes(summary.study, question, found) if open_ else "",
     )
 
 
@@ -135,7 +135,7 @@ def paper_difference(question: Question) -> float | None:
     return float(found[0].replace("−", "-")) / 100 if found else None
 
 
-def takes(question: Question, found: Comparison, family: int) -> str:
+def takes(study: Study, question: Question, found: Comparison) -> str:
     """How many seeds an inconclusive question would need, with the spread that was seen.
 
     As `inception-jax plan` reckons: 80 % power at 5 % over all questions of the study. With a
@@ -143,27 +143,35 @@ def takes(question: Question, found: Comparison, family: int) -> str:
     for the one that was seen.
 
     Args:
+        study: that asks the question.
         question: the question.
         found: its comparison.
-        family: number of questions of the study.
     """
-    if found.sd == 0 or question.metric == outcomes.DIVERGED:
+    level = found.alpha / len(study.questions)
+    seen = f"{wording.points(found.mean, sign=True)}, if that is the true difference"
+    if found.mean and outcomes.counted(study, question):
+        needed = _seeds(lambda n: power.counted_power(abs(found.mean), n, level))
+        return f"{needed} seeds for {seen} and no seed goes against it ({found.n} here)"
+    if found.sd == 0:
         return ""
-    level = found.alpha / family
     power_of = power.tost_power if question.direction == "equivalent" else power.t_power
     paper = paper_difference(question)
     if question.margin:
-        effect, what = question.margin, f"for a margin of {wording.points(question.margin)}"
+        effect = question.margin
+        what = f"for a margin of {wording.points(question.margin)}, if the arms are equal"
     elif paper:
         effect, what = abs(paper), f"for the paper's {wording.points(paper, sign=True)}"
     else:
-        effect = abs(found.mean)
-        what = f"for {wording.points(found.mean, sign=True)}, if that is the true difference"
+        effect, what = abs(found.mean), f"for {seen}"
     if effect == 0:
         return ""
-    seeds = power.seeds_needed(lambda n: power_of(effect / found.sd, n, level), POWER)
-    needed = f"about {seeds:,}" if seeds else f"more than {power.MOST_SEEDS:,}"
+    needed = _seeds(lambda n: power_of(effect / found.sd, n, level))
     return f"{needed} seeds {what} ({found.n} here)"
+
+
+def _seeds(power_of: Callable[[int], float]) -> str:
+    seeds = power.seeds_needed(power_of, POWER)
+    return f"about {seeds:,}" if seeds else f"more than {power.MOST_SEEDS:,}"
 
 
 def _finite(value: float | None) -> float | None:

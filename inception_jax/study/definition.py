@@ -246,7 +246,8 @@ class Study:
         untrained = {name for arm in self.arms for name in arm.members} - trained
         if untrained:
             raise ValueError(f"study {self.name}: no trained arm {', '.join(sorted(untrained))}")
-        if self.early and any(question.metric == "diverged" for question in self.questions):
+        counted = any((one.metric or self.metric) == "diverged" for one in self.questions)
+        if self.early and counted:
             raise ValueError(f"study {self.name}: early looks are for t tests, not for counts")
         if self.seeds < 1:
             raise errors.UsageError(f"a study needs at least 1 seed, got {self.seeds}")

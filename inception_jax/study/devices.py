@@ -35,8 +35,8 @@ class Device:
 
 
 HERE = "here"
-# Measured: docs/results/factorization, 24 November 2026: 40 trials of 8.3 s and 7.1e10 MAC, with
-# their start, are 17 GFLOP/s of the 100 that matrix products reach on one EPYC core.
+# Measured: docs/results/factorization as of 24 November 2026 (commit e8e3f1d): 40 trials of 8.3 s
+# and 7.1e10 MAC, with their start, are 17 GFLOP/s of the 100 that products reach on one EPYC core.
 _HERE_SHARE = 0.17
 _ASSUMED = 0.20  # of the tensor cores' or the matrix unit's peak, where nobody's figure is at hand
 

@@ -64,7 +64,7 @@ def seeds_of_looks(study: Study) -> tuple[int, ...]:
 
 def read(root: Path, study: Study) -> list[Decision]:
     """As `decide`, of the trials in the study's folder."""
-    asked = tuple(dict.fromkeys(q.metric for q in study.questions if q.metric))
+    asked = outcomes.asked(study)
     trials = [outcomes.add(root, t, asked) for t in store.read_trials(root, study)]
     return decide(study, trials, left_out(root))
 

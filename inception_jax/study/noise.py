@@ -11,12 +11,12 @@ from pathlib import Path
 
 from inception_jax import config as config_lib
 from inception_jax import errors
-from inception_jax.study import runner, store, tables
+from inception_jax.study import outcomes, runner, store, tables
 from inception_jax.study.definition import Question, Study
 from inception_jax.study.store import Trial
 
-# Where nothing was measured, sd of a difference in the metric's unit. Default: docs/results of 24
-# November 2026 pool to 0.6 points (factorization, mnist5k) and 3.0 (resolution, photos).
+# Where nothing was measured, sd of a difference in the metric's unit. Default: the studies of
+# docs/results pool to 0.6 to 3 points, most of them to about 1.
 # Paper: an assumption, that two ImageNet runs of one recipe end 0.2 points apart.
 ASSUMED = {"smoke": 0.03, "default": 0.01, "paper": 0.002}
 _CONFIDENCE = 0.8
@@ -82,7 +82,7 @@ def fit(study: Study, results: Path | None = None, data: str | None = None) -> E
         trials = _read(folder, study)
         samples = [_differences(study, trials, question) for question in study.questions]
         if any(len(sample) > 1 for sample in samples):
-            return _earlier(trials, samples, study.scale, folder)
+            return _earlier(study, trials, samples, folder)
     if results:
         raise errors.UserError(
             f"{results} holds no two seeds of a pair of arms of study {study.name!r}; give the "
@@ -98,23 +98,32 @@ def _differences(study: Study, trials: Sequence[Trial], question: Question) -> l
 
 
 def _earlier(
-    trials: Sequence[Trial], samples: Sequence[list[float]], scale: str, folder: Path
+    study: Study, trials: Sequence[Trial], samples: Sequence[list[float]], folder: Path
 ) -> Earlier:
-    known = [sample for sample in samples if len(sample) > 1]
-    df = sum(len(sample) - 1 for sample in known)
-    squares = sum((len(sample) - 1) * statistics.variance(sample) for sample in known)
-    # differences that never vary say that the arms are one program, not that there is no noise
-    rest = Noise(math.sqrt(squares / df) or ASSUMED[scale], df if squares else 0, "pooled")
+    metrics = [question.metric or study.metric for question in study.questions]
     noises = tuple(
         Noise(statistics.stdev(sample), len(sample) - 1, "measured")
         if len(sample) > 1 and statistics.variance(sample) > 0
-        else rest
-        for sample in samples
+        else _pooled(
+            [other for other, its in zip(samples, metrics, strict=True) if its == metric],
+            ASSUMED[study.scale],
+        )
+        for sample, metric in zip(samples, metrics, strict=True)
     )
     done = [trial for trial in trials if trial.state == "done"]
     seconds = statistics.fmean(float(trial.record["seconds"]) for trial in done)
     machine = "; ".join(sorted({tables.text(trial.record.get("machine", "")) for trial in done}))
     return Earlier(noises, _shown(folder), seconds, machine.partition(", cores")[0])
+
+
+def _pooled(samples: Sequence[list[float]], assumed: float) -> Noise:
+    """Of the questions about one metric; `assumed` where none of them was measured."""
+    known = [sample for sample in samples if len(sample) > 1]
+    df = sum(len(sample) - 1 for sample in known)
+    squares = sum((len(sample) - 1) * statistics.variance(sample) for sample in known)
+    if not squares:  # differences that never vary say that the arms are one program
+        return Noise(assumed, 0, "assumed")
+    return Noise(math.sqrt(squares / df), df, "pooled")
 
 
 def _shown(folder: Path) -> str:
@@ -133,13 +142,15 @@ def _read(folder: Path, study: Study) -> list[Trial]:
     if (folder / store.STUDY_FILE).is_file():
         held = store.read_study(folder)
         same = (held.name, held.scale, held.data) == (study.name, study.scale, study.data)
-        return store.read_trials(folder, held) if same else []
+        read = store.read_trials(folder, held) if same else []
+        return [outcomes.add(folder, trial, outcomes.asked(study)) for trial in read]
     table = folder / "trials.csv"
     if not table.is_file():
         return []
     try:
         with table.open(encoding="utf-8", newline="") as file:
-            return [_trial(row, study.metric) for row in csv.DictReader(file)]
+            metrics = (study.metric, *outcomes.asked(study))
+            return [_trial(row, metrics) for row in csv.DictReader(file)]
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise errors.UserError(
             f"{table} is not a study's table of trials ({type(error).__name__}: {error}); "
@@ -147,9 +158,9 @@ def _read(folder: Path, study: Study) -> list[Trial]:
         ) from None
 
 
-def _trial(row: dict[str, str], metric: str) -> Trial:
-    value = row[metric]
-    if row["state"] != "done" or not value:
+def _trial(row: dict[str, str], metrics: Sequence[str]) -> Trial:
+    found = {metric: float(row[metric]) for metric in metrics if row.get(metric)}
+    if row["state"] != "done" or not found:
         return Trial(row["arm"], int(row["seed"]), "missing")
     record = {"seconds": float(row["seconds"]), "machine": row.get("machine", "")}
-    return Trial(row["arm"], int(row["seed"]), "done", {metric: float(value)}, record)
+    return Trial(row["arm"], int(row["seed"]), "done", found, record)

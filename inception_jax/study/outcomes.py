@@ -18,11 +18,21 @@ from pathlib import Path
 from statistics import fmean
 
 from inception_jax.study import store
-from inception_jax.study.definition import METRIC
+from inception_jax.study.definition import METRIC, Question, Study
 from inception_jax.study.store import Trial
 
 DIVERGED = "diverged"  # 1 or 0, of a trial with `train.record_divergence`
 Curve = Sequence[tuple[int, float]]
+
+
+def counted(study: Study, question: Question) -> bool:
+    """Whether a question is about outcomes that are 0 or 1, of which only the number counts."""
+    return (question.metric or study.metric) == DIVERGED
+
+
+def asked(study: Study) -> tuple[str, ...]:
+    """The metrics that the study's questions name themselves."""
+    return tuple(dict.fromkeys(q.metric for q in study.questions if q.metric))
 
 
 def label(metric: str) -> str:

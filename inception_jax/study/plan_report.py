@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from inception_jax.study import power
+from inception_jax.study import power, wording
 from inception_jax.study.devices import Device
 from inception_jax.study.planning import Plan, QuestionPlan, Work
 from inception_jax.study.wording import NONE, count
@@ -64,7 +64,7 @@ def _questions(plan: Plan) -> Table:
             row.finds,
             f"{100 * row.noise.sd:.2f}",
             *(_seeds(seeds) for seeds in (row.alone, row.seeds, row.cautious)),
-            f"{100 * row.detectable:.2f}",
+            wording.points(row.detectable),
         )
     return table
 

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from inception_jax import config as config_lib
 from inception_jax import errors
-from inception_jax.study import power, search
+from inception_jax.study import outcomes, power, search
 from inception_jax.study.definition import Question, Study
 from inception_jax.study.noise import Earlier, Noise
 
@@ -125,6 +125,8 @@ def make(study: Study, target: Target, earlier: Earlier) -> Plan:
 
 def _question(study: Study, question: Question, noise: Noise, target: Target) -> QuestionPlan:
     level = target.alpha / len(study.questions)  # Holm's first step: enough for every question
+    if outcomes.counted(study, question):
+        return _counted(study, question, noise, target, level)
     margin = question.margin or 0.0
     # "supported" where there is no difference is what a margin is for; else it is the effect
     distance = margin or target.effect
@@ -149,6 +151,26 @@ def _question(study: Study, question: Question, noise: Noise, target: Target) ->
         seeds=needed(noise.sd, level),
         cautious=needed(noise.high, level),
         detectable=noise.sd * smallest,
+    )
+
+
+def _counted(
+    study: Study, question: Question, noise: Noise, target: Target, level: float
+) -> QuestionPlan:
+    """A difference of shares, found by McNemar's test, to which the noise is nothing."""
+
+    def needed(alpha: float) -> int | None:
+        return power.seeds_needed(_at(power.counted_power, target.effect, alpha), target.power)
+
+    sign, seeds = "+" if question.direction == "greater" else "−", needed(level)
+    return QuestionPlan(
+        question=question,
+        finds=f"{sign}{100 * target.effect:.2f}",
+        noise=noise,
+        alone=needed(target.alpha),
+        seeds=seeds,
+        cautious=seeds,
+        detectable=power.counted_detectable(study.seeds, level, target.power),
     )
 
 

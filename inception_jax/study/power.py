@@ -70,6 +70,34 @@ def tost_power_of(margin: float, df: int, alpha: float, difference: float = 0.0)
     return float(integrate.quad(density, 0.0, min(widest, margin / critical), limit=200)[0])
 
 
+def counted_power(difference: float, n: int, alpha: float = 0.05) -> float:
+    """Probability that McNemar's exact test finds a difference between two shares of n pairs.
+
+    Reckoned for the easiest case, in which no pair goes against the difference: where some do,
+    more pairs are needed.
+
+    Args:
+        difference: of the shares, above 0 and at most 1.
+        n: pairs.
+        alpha: two-sided level.
+    """
+    from scipy import stats as scipy_stats
+
+    fewest = math.floor(math.log2(2 / alpha)) + 1  # pairs on one side with p = 2 / 2**k < alpha
+    return float(scipy_stats.binom.sf(fewest - 1, n, min(difference, 1.0)))
+
+
+@functools.cache
+def counted_detectable(n: int, alpha: float = 0.05, power: float = 0.8) -> float:
+    """The difference of two shares that `counted_power` reaches with n pairs; nan without any."""
+    from scipy import optimize
+
+    if counted_power(1.0, n, alpha) < power:
+        return math.nan
+    found = optimize.brentq(lambda share: counted_power(share, n, alpha) - power, 1e-9, 1.0)
+    return float(found)  # pyright: ignore[reportArgumentType]
+
+
 def seeds_needed(power_of: Callable[[int], float], power: float) -> int | None:
     """The fewest pairs n with power_of(n) >= power; None where `MOST_SEEDS` are not enough.
 

@@ -87,7 +87,11 @@ def _clear(place: Path) -> None:
 def _page(made: Report, new: Record) -> str:
     head, _, rest = made.markdown.replace("](plots/", "](").partition("\n\n")
     mark = f"> **Unfinished: {new.progress}.** No verdict here is final."
-    trials = f" Every trial is in [{TRIALS}]({TRIALS})." if made.summary.study.arms else ""
+    trials = (
+        f" Every trial but a search's is in [{TRIALS}]({TRIALS})."
+        if made.summary.study.arms
+        else ""
+    )
     made_by = (
         f"Made by `{new.command}` and `inception-jax report runs/{new.folder} --publish "
         f"docs/results`.{trials} [All claims](../index.md).\n"

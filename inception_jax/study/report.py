@@ -108,7 +108,7 @@ def _takes(summary: Summary, row: QuestionRow) -> str:
     """What a question would take that was left open."""
     if row.comparison is None or row.verdict != "inconclusive":
         return ""
-    return answers.takes(row.question, row.comparison, len(summary.questions))
+    return answers.takes(summary.study, row.question, row.comparison)
 
 
 def _by_image(summary: Summary) -> list[dict[str, str]]:

@@ -111,9 +111,20 @@ def facts(root: Path, study: Study) -> list[tuple[str, str]]:
     if study.search is None or choice is None or {arm.name for arm in study.arms} - set(choice):
         return []
     values = ", ".join(f"{value:g}" for value in study.search.values)
-    chosen = "; ".join(f"{arm.label} {choice[arm.name]['value']:g}" for arm in study.arms)
+    chosen = "; ".join(
+        f"{arm.label} {choice[arm.name]['value']:g}{_scored(choice[arm.name].get('scores'))}"
+        for arm in study.arms
+    )
     text = f"of {values} by {study.search.metric}, {study.search.seeds} seeds each: {chosen}"
     return [(f"search of {study.search.key}", text)]
+
+
+def _scored(scores: Any) -> str:
+    """What each value scored, in percent, as in " (79.6, 92.0, –)"; "" where that is not known."""
+    if not isinstance(scores, list) or not all(isinstance(s, float | None) for s in scores):
+        return ""
+    shown = ("–" if score is None else f"{100 * score:.1f}" for score in scores)
+    return f" ({', '.join(shown)})"
 
 
 def warnings(root: Path, study: Study) -> list[str]:

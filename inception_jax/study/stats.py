@@ -129,17 +129,36 @@ def compare(
 
 
 def exact(comparison: Comparison) -> Comparison:
-    """The comparison decided by its sign-flip test instead of the t test.
+    """The comparison of outcomes that are 0 or 1, decided by McNemar's exact test.
 
-    For values that are 0 or 1 this is McNemar's exact test on the pairs that differ.
+    Of the pairs that differ each side has half where there is no difference. The interval is that
+    of Clopper and Pearson for this share, given how many pairs differ, so that it excludes 0 where
+    p is below alpha, and stays within -1 and 1; without any it is left as it is.
 
     Raises:
         ValueError: the comparison has a margin, against which the test does not hold.
     """
+    from scipy import stats as scipy_stats
+
     if comparison.margin or comparison.p_against is not None:
-        raise ValueError("the sign-flip test is against no difference: leave out the margin")
+        raise ValueError("McNemar's test is against no difference: leave out the margin")
+    n, alpha = comparison.n, comparison.alpha
+    squares = comparison.sd**2 * (n - 1) + n * comparison.mean**2
+    differ = round(squares)  # each difference is -1, 0 or 1
+    name = "McNemar's, exact, two-sided"
+    if not differ:
+        return dataclasses.replace(comparison, smallest_detectable=math.nan, test=name)
+    above = round((differ + n * comparison.mean) / 2)
+    test = scipy_stats.binomtest(above, differ)
+    share = test.proportion_ci(1 - alpha, method="exact")
+    low, high = ((2 * float(end) - 1) * differ / n for end in (share.low, share.high))
     decided = dataclasses.replace(
-        comparison, p=comparison.p_sign_flip, test="sign flip (McNemar), two-sided"
+        comparison,
+        low=low,
+        high=high,
+        p=float(test.pvalue),
+        test=name,
+        smallest_detectable=power.counted_detectable(n, alpha, POWER),
     )
     return dataclasses.replace(decided, verdict=verdict(decided, decided.p))
 

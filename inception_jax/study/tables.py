@@ -96,7 +96,7 @@ def summarise(root: Path) -> Summary:
         UserError: the folder holds no study.
     """
     study = store.read_study(root)
-    asked = tuple(dict.fromkeys(q.metric for q in study.questions if q.metric))
+    asked = outcomes.asked(study)
     trials = [outcomes.add(root, trial, asked) for trial in store.read_trials(root, study)]
     counted = costs.read(root)
     decisions = early.decide(study, trials, early.left_out(root)) if study.early else []
@@ -200,7 +200,7 @@ def question_rows(study: Study, own: Mapping[str, list[Trial]]) -> tuple[Questio
             if len(seeds) > 1
             else None
         )
-        counted = comparison and (question.metric or study.metric) == outcomes.DIVERGED
+        counted = comparison and outcomes.counted(study, question)
         comparisons.append(stats.exact(comparison) if comparison and counted else comparison)
     adjusted = stats.holm(comparisons)
     return tuple(

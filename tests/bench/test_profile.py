@@ -18,7 +18,7 @@ PLAIN = {"model.ops": "xla", "model.width": 0.25, "data.batch_size": 4, "paralle
 
 def compiled(function, *shapes):
     arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    return hlo.programs(jax.jit(function).lower(*arguments).compile().as_text())
+    return hlo.programs(jax.jit(function).lower(*arguments).compile().as_text() or "")
 
 
 def total(programs, field):

@@ -24,6 +24,7 @@ from inception_jax.study import (
     publish,
     record,
     report,
+    stats,
     store,
     tables,
 )
@@ -327,13 +328,25 @@ def test_the_papers_difference_is_read_from_its_text(name, expected):
 
 
 def test_the_seeds_that_a_question_takes_reach_the_power(calm):
-    question = study.load("factorization").questions[0]  # the paper's difference is +1.0
+    whole = study.load("factorization")
+    question = whole.questions[0]  # the paper's difference is +1.0
     values = [0.006, -0.004, 0.012, 0.001]
     found = study.compare(values, [0.0] * 4)
-    text = answers.takes(question, found, family=3)
+    text = answers.takes(dataclasses.replace(whole, questions=whole.questions[:3]), question, found)
     seeds = int(re.findall(r"about ([\d,]+) seeds", text)[0].replace(",", ""))
     effect = 0.010 / found.sd
     assert (
         power.t_power(effect, seeds, 0.05 / 3) >= 0.8 > power.t_power(effect, seeds - 1, 0.05 / 3)
     )
     assert "for the paper's +1.00 (4 here)" in text
+
+
+def test_divergences_are_counted_in_what_a_question_takes(calm):
+    clipping = study.load("clipping")
+    found = stats.exact(study.compare([0] * 8, [1] * 5 + [0] * 3, "less"))
+    text = answers.takes(clipping, clipping.questions[1], found)
+    seeds = int(re.findall(r"about (\d+) seeds for −62\.50", text)[0])
+    level = 0.05 / len(clipping.questions)
+    reached = [power.counted_power(5 / 8, n, level) for n in (seeds - 1, seeds)]
+    assert reached[0] < 0.8 <= reached[1]
+    assert "no seed goes against it (8 here)" in text

@@ -66,6 +66,21 @@ def test_committed_results_are_found(tmp_path, monkeypatch):
     } == {"assumed"}
 
 
+def test_each_question_has_the_noise_of_its_own_metric(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = noise.fit(study.load("training_time"))  # asks for the time to a level alone
+    assert {n.kind for n in found.noises} == {"measured"}
+    smoothing = study.load("smoothing")  # top-1, and top-5
+    sds = [n.sd for n in noise.fit(smoothing).noises]
+    assert len(set(sds)) == 2
+
+
+def test_what_was_measured_of_one_metric_is_not_pooled_with_another(tmp_path):
+    rows = {"hard": (0.5, 0.6, 0.7), "smooth": (0.5, 0.7, 0.6)}
+    found = noise.fit(study.load("smoothing"), write(tmp_path, rows))
+    assert [n.kind for n in found.noises] == ["measured", "assumed"]
+
+
 def test_a_folder_and_its_table_say_the_same(calm, tmp_path):
     write_to = tmp_path / "trials.csv"
     write_to.write_text(report.trials_csv(tables.summarise(calm.root)))

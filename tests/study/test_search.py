@@ -63,7 +63,8 @@ def test_the_report_tells_the_choice_and_where_it_is_at_an_end(tmp_path):
     search.choose(tmp_path, STUDY)
     summary = tables.summarise(tmp_path)
     (fact,) = [text for name, text in summary.facts if name == "search of optim.learning_rate"]
-    assert fact.startswith("of 0.1, 0.2, 0.3 by validation_top1, 2 seeds each: 5×5 0.2; ")
+    chosen = "5×5 0.2 (55.0, 75.0, 65.0); "
+    assert fact.startswith(f"of 0.1, 0.2, 0.3 by validation_top1, 2 seeds each: {chosen}")
     (warning,) = [text for text in summary.warnings if "lowest or highest" in text]
     assert "3×3 + 3×3" in warning
     assert "5×5," not in warning

@@ -27,8 +27,37 @@ def test_counted_outcomes_are_decided_by_mcnemars_exact_test():
     assert found.verdict == "inconclusive"
     assert stats.exact(stats.compare([0] * 8, [1] * 8, "less")).verdict == "supported"
     assert stats.exact(stats.compare([1] * 8, [0] * 8, "less")).verdict == "contradicted"
+    # of 8 pairs that differ one: Clopper and Pearson's limits of 1 of 8 are 0.32 and 52.65 %
+    assert found.low == pytest.approx((2 * 0.0031597 - 1) * 8 / 10, abs=1e-6)
+    assert found.high == pytest.approx((2 * 0.5265097 - 1) * 8 / 10, abs=1e-6)
     with pytest.raises(ValueError, match="leave out the margin"):
         stats.exact(stats.compare(clipped, free, "less", margin=0.1))
+
+
+@pytest.mark.parametrize(
+    "pairs", [(5, 0, 3), (6, 0, 2), (9, 1, 4), (12, 3, 0), (1, 0, 7), (2, 2, 4)]
+)
+def test_the_interval_of_counts_excludes_none_where_the_test_does(pairs):
+    fewer, more, same = pairs
+    treatment = [0] * fewer + [1] * more + [0] * same
+    baseline = [1] * fewer + [0] * more + [0] * same
+    found = stats.exact(stats.compare(treatment, baseline, "less"))
+    assert (found.high < 0) == (found.p < 0.05)
+    assert -1 <= found.low <= found.mean <= found.high <= 1
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.6, 8), (0.9, 9), (0.3, 40)])
+def test_the_power_of_counts_is_that_of_the_test(share, n):
+    """By enumeration: as many pairs differ, all one way, as a binomial number of n says."""
+    from scipy.stats import binom, binomtest
+
+    found = sum(
+        binom.pmf(k, n, share) for k in range(1, n + 1) if binomtest(k, k).pvalue < 0.05 / 3
+    )
+    assert power.counted_power(share, n, 0.05 / 3) == pytest.approx(found)
+    reached = power.counted_detectable(n, 0.05 / 3, 0.8)
+    if reached == reached:
+        assert power.counted_power(reached, n, 0.05 / 3) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_paired_t_matches_the_published_analysis_of_students_sleep_data():
