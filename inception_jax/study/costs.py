@@ -14,7 +14,8 @@ from inception_jax.study import files, store
 from inception_jax.study.definition import CostClaim, Kernel, Study
 from inception_jax.study.stats import Verdict
 
-_MEASURES = "(measures)"  # beside the arms in the file; no arm can be called so
+# Beside the arms in the file; no arm can be called so.
+_MEASURES, _ORIGIN = "(measures)", "(origin)"
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,16 @@ def count(root: Path, study: Study) -> None:
     measures = [claim.measure for claim in study.costs if claim.measure]
     if measures:
         from inception_jax.study import counting
+        from inception_jax.train import result
 
         known[_MEASURES] = {name: counting.MEASURES[name]() for name in measures}
+        known[_ORIGIN] = {
+            "dates": result.now(),
+            "commit": result.commit(),
+            "versions": ", ".join(f"{name} {found}" for name, found in result.versions().items()),
+        }
     if (stale or together or measures) and known:
-        kept = [*configs, _MEASURES]
+        kept = [*configs, _MEASURES, _ORIGIN]
         store.write_json(path, {name: known[name] for name in kept if name in known})
 
 
@@ -148,6 +155,17 @@ def read_measures(root: Path) -> dict[str, tuple[float, ...]]:
         name: tuple(values)
         for name, values in (found.items() if isinstance(found, dict) else ())
         if isinstance(values, list) and all(isinstance(value, int | float) for value in values)
+    }
+
+
+def origin(root: Path) -> dict[str, str]:
+    """When, at which commit and with which versions `count` took the claims' measures."""
+    held = store.read_json(root / files.COSTS_FILE)
+    found = held.get(_ORIGIN) if isinstance(held, dict) else None
+    return {
+        name: str(value)[:500]
+        for name, value in (found.items() if isinstance(found, dict) else ())
+        if name in ("dates", "commit", "versions")
     }
 
 

@@ -295,8 +295,10 @@ def _facts(root: Path, study: Study, trials: Sequence[Trial]) -> list[tuple[str,
         ("metric", study.metric),
         ("training", _training(root, study, trials)),
     ]
+    if not study.arms:
+        return list(costs.origin(root).items())
     rows = [
-        *(of_trials if study.arms else []),
+        *of_trials,
         ("dates", " to ".join([*started[:1], *finished[-1:]])),
         ("commit", "; ".join(sorted(_distinct(trials, "commit")))),
         ("machine", "; ".join(sorted(_distinct(trials, "machine")))),

@@ -63,6 +63,8 @@ def test_where_they_part_the_page_says_why(folder):
     assert "the step is 0.41 G in both, not 1.0" in page
     assert "outside of the two grid reductions" in page
     assert "trials" not in page.lower()
+    for fact in ("commit", "versions", "dates"):
+        assert f">{fact}<" in page
     assert "nan" not in page
 
 
