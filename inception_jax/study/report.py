@@ -86,7 +86,8 @@ NOTES = (
     "all questions of this study, so an interval may exclude 0 where the verdict is inconclusive.",
     "p is two-sided against no difference; with a margin, against the margin. Equivalence is "
     "tested by two one-sided tests. Sign-flip p is a permutation test against no difference (exact "
-    "up to 13 pairs), a second opinion that decides nothing.",
+    "up to 13 pairs), a second opinion that decides nothing. Where outcomes are counted (runs that "
+    "diverged), p and the interval are those of McNemar's exact test and of Clopper and Pearson.",
     "The smallest detectable effect is the true distance from the null value that this many "
     "seeds, with this spread, would find with 80 % power before Holm's adjustment. What an "
     "inconclusive question would take are the seeds that find the paper's difference (without "

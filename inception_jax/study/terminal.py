@@ -32,8 +32,8 @@ def show(summary: Summary, console: Console) -> None:
         return
     console.print(
         "[dim]Accuracy and differences in percentage points; ± is the sd over seeds; differences "
-        "are paired by seed with a 95 % t interval, not adjusted; the verdict follows the "
-        "Holm-adjusted p; mde: smallest true difference found with 80 % power.[/]",
+        "are paired by seed with a 95 % t interval (of counts: exact), not adjusted; the verdict "
+        "follows the Holm-adjusted p; mde: smallest true difference found with 80 % power.[/]",
         highlight=False,
     )
     for warning in summary.warnings:
