@@ -28,7 +28,7 @@ from inception_jax.study import (
     store,
     tables,
 )
-from tests.study.browser import CHROMIUM, chromium
+from tests.study.browser import CHROMIUM, asked, chromium
 
 IDS = [f"A{i}" for i in range(1, 23)] + [f"K{i}" for i in range(1, 13)]
 
@@ -242,6 +242,11 @@ def test_the_browser_shows_every_claim_and_the_forest(published, runs, tmp_path)
     dom = chromium(runs / "index.html", tmp_path, "--dump-dom")
     for text in (*(f'id="{name}"' for name in IDS), 'data-plot="all_differences"'):
         assert text in dom
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_phone_scrolls_in_one_direction(runs, tmp_path):
+    assert int(asked(runs / "index.html", tmp_path, "page.documentElement.scrollWidth")) <= 375
 
 
 def test_questions_that_are_no_claim_of_the_paper_have_no_row(published):

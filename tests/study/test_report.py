@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html.parser
+import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 
@@ -11,7 +12,7 @@ import pytest
 
 from inception_jax import errors, study
 from inception_jax.study import pages, plots, report, store, tables, terminal, wording
-from tests.study.browser import CHROMIUM, chromium
+from tests.study.browser import CHROMIUM, asked, chromium
 from tests.study.stand_in import result
 
 
@@ -179,6 +180,29 @@ def test_the_browser_shows_the_tables_and_the_plots(calm, tmp_path):
         assert f'data-plot="{name}"' in dom
     for text in ('id="verdicts"', 'id="arms"', "77.2 against 76.2", "3×3 + 3×3", "Holm"):
         assert text in dom
-    shot = tmp_path / "page.png"
-    chromium(calm.root / "report.html", tmp_path, f"--screenshot={shot}", "--window-size=390,900")
-    assert shot.stat().st_size > 10_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_phone_scrolls_in_one_direction(calm, tmp_path):
+    wide = asked(calm.root / "report.html", tmp_path, "page.documentElement.scrollWidth")
+    assert int(wide) <= 375
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize(("scheme", "dark"), [(0, True), (1, False)])
+def test_the_page_follows_the_readers_colours(calm, tmp_path, scheme, dark):
+    colour = asked(
+        calm.root / "report.html", tmp_path,
+        "f.contentWindow.getComputedStyle(page.body).backgroundColor",
+        f"--blink-settings=preferredColorScheme={scheme}",
+    )  # fmt: skip
+    assert (max(map(int, re.findall(r"\d+", colour))) < 64) == dark
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_page_prints(calm, tmp_path):
+    file = tmp_path / "page.pdf"
+    chromium(calm.root / "report.html", tmp_path, f"--print-to-pdf={file}")
+    content = file.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", content)) <= 12
