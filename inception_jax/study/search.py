@@ -22,12 +22,16 @@ FOLDER, FILE = "search", "search.json"
 
 
 def phase(study: Study) -> Study:
-    """The search as a study: an arm for each arm and value, and no question."""
+    """The search as a study: an arm for each value and arm, and no question.
+
+    Values of one arm mostly share a compiled program, so they do not stand side by side: trials
+    that start together would each compile it.
+    """
     assert study.search is not None
     arms = (
         Arm(_name(arm, i), f"{arm.label}, {value:g}", {**arm.overrides, study.search.key: value})
-        for arm in study.arms
         for i, value in enumerate(study.search.values)
+        for arm in study.arms
     )
     return dataclasses.replace(
         study,

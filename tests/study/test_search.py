@@ -57,6 +57,13 @@ def test_the_best_mean_is_chosen_and_the_test_split_not_read(tmp_path):
     assert [tuned.config(arm, 0).optim.learning_rate for arm in tuned.arms] == [0.2, 0.1]
 
 
+def test_trials_that_start_together_compile_different_programs():
+    names = [arm.name.rpartition(".")[0] for arm in search.phase(STUDY).arms]
+    count = len(STUDY.arms)
+    assert set(names[:count]) == {arm.name for arm in STUDY.arms}
+    assert names[:count] * (len(names) // count) == names
+
+
 def test_the_report_tells_the_choice_and_where_it_is_at_an_end(tmp_path):
     store.register(tmp_path, STUDY)
     finish(tmp_path, {"direct": (0.5, 0.7, 0.6), "stacked_3x3": (0.4, None, 0.3)})
