@@ -9,6 +9,11 @@ it needs and how many bytes it moves; beside the time that it took stands the ti
 take at the peaks measured in the same process: of matrix products, and of reading and writing
 arrays larger than any cache. (What stays in a cache can be faster than that.) Times are of one
 device, which is a core; the mean of all. For CPUs: elsewhere `train --profile` writes a trace.
+
+On one core every program's time is its own. With several devices large products go on in other
+threads after their event has ended, and show as waiting; so take one:
+
+  taskset -c 0 inception-jax bench profile --config.data.batch_size=4
 """
 
 from __future__ import annotations
