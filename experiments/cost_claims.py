@@ -76,8 +76,7 @@ _NETWORKS = (
     CostClaim(
         "K11",
         "At 299, 151 and 79 px the networks cost nearly the same (our limit, set after counting: "
-        "12.5 %), and "
-        "pooling is below 1 % of it.",
+        "12.5 %), and pooling is below 1 % of it.",
         paper="“almost identical”, < 1 %",
         source="section 9",
         quantity="counted",

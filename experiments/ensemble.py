@@ -7,9 +7,9 @@ differ; in GoogLeNet's paper they differ in the order of the images.
 The arms: one network; the same config from three other seeds, of initial values, order and
 augmentation alike; and the means of the probabilities of the first two and of all four. The members
 of two seeds of an ensemble are never the same network, so that seeds stay independent. Metric:
-top-1 accuracy after the last step. Rules: two beat one, four beat two, four
-beat one; the last was asked when the results of the default scale were there, and changed nothing
-in them but Holm's adjustment.
+top-1 accuracy after the last step. Rules: two beat one, four beat two, four beat one; the last was
+asked when the results of the default scale were there, and changed nothing in them but Holm's
+adjustment.
 
 Fair, because members are trained exactly as the single network is and none is chosen by its score.
 Not fair in that one crop is taken instead of 144; and in that networks which were trained for a

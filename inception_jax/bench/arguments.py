@@ -1,8 +1,16 @@
-"""Numbers on the command line that have to be positive."""
+"""What benchmarks share on the command line: the network, numbers that have to be positive."""
 
 from __future__ import annotations
 
 import argparse
+
+
+def network(parser: argparse.ArgumentParser) -> None:
+    """Adds which network is measured, and any key of the config."""
+    parser.add_argument("--network", default="inception_v3", metavar="NAME")
+    parser.add_argument(
+        "--config.KEY=VALUE", dest="ignored", action="store_true", help="sets a key of the config"
+    )
 
 
 def count(text: str) -> int:

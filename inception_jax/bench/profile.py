@@ -24,6 +24,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,13 +70,10 @@ class Peaks(NamedTuple):
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
-    parser.add_argument("--network", default="inception_v3", metavar="NAME")
+    arguments.network(parser)
     parser.add_argument("--measure", dest="what", choices=("train", "eval"), default="train")
     parser.add_argument("--steps", type=arguments.count, default=5, help="traced (default 5)")
     parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument(
-        "--config.KEY=VALUE", dest="ignored", action="store_true", help="sets a key of the config"
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -108,18 +106,12 @@ def measure(setting: settings.Setting, steps: int) -> dict[str, Any]:
     step = ours.repeated(program, compiled)
     for _ in range(_WARM_UP):
         step()
-    began = time.perf_counter()
-    for _ in range(steps):
-        step()
-    took = (time.perf_counter() - began) / steps
+    took = _seconds(step, steps)
     with tempfile.TemporaryDirectory() as folder:
         options = jax.profiler.ProfileOptions()
         options.python_tracer_level = 0
         with jax.profiler.trace(folder, profiler_options=options):
-            began = time.perf_counter()
-            for _ in range(steps):
-                step()
-            took_traced = (time.perf_counter() - began) / steps
+            took_traced = _seconds(step, steps)
         events = traced(Path(folder))
     mesh = meshes.create(setting.config)
     products = peak.matrix_product_peak(mesh, setting.config.model.dtype)
@@ -139,6 +131,14 @@ def measure(setting: settings.Setting, steps: int) -> dict[str, Any]:
         "costliest": [{"program": name, **row._asdict()} for name, row in single[:_COSTLIEST]],
         **ours.about(),
     }
+
+
+def _seconds(step: Callable[[], None], steps: int) -> float:
+    """What one of so many steps takes."""
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return (time.perf_counter() - began) / steps
 
 
 def traced(folder: Path) -> dict[str, tuple[int, float]]:

@@ -30,7 +30,7 @@ _AGAINST = ("torchvision", "torch.compile")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments."""
-    parser.add_argument("--network", default="inception_v3", metavar="NAME")
+    arguments.network(parser)
     parser.add_argument("--against", choices=_AGAINST, help="also measure PyTorch")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(
@@ -38,9 +38,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seconds", type=arguments.seconds, default=5.0, help="a round lasts at least (default 5)"
-    )
-    parser.add_argument(
-        "--config.KEY=VALUE", dest="ignored", action="store_true", help="sets a key of the config"
     )
 
 

@@ -246,11 +246,15 @@ class Study:
         untrained = {name for arm in self.arms for name in arm.members} - trained
         if untrained:
             raise ValueError(f"study {self.name}: no trained arm {', '.join(sorted(untrained))}")
-        counted = any((one.metric or self.metric) == "diverged" for one in self.questions)
+        counted = any(self.metric_of(question) == "diverged" for question in self.questions)
         if self.early and counted:
             raise ValueError(f"study {self.name}: early looks are for t tests, not for counts")
         if self.seeds < 1:
             raise errors.UsageError(f"a study needs at least 1 seed, got {self.seeds}")
+
+    def metric_of(self, question: Question) -> str:
+        """What a question is about: the metric that it names, or the study's."""
+        return question.metric or self.metric
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""

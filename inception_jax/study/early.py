@@ -118,7 +118,7 @@ def decide(
         for metric, value in trial.metrics.items():
             values.setdefault(metric, {}).setdefault(trial.arm, {})[trial.seed] = value
     had = [
-        _looks_of(study, q, values.get(q.metric or study.metric, {}), first_missing)
+        _looks_of(study, q, values.get(study.metric_of(q), {}), first_missing)
         for q in study.questions
     ]
     found = [Decision(q, None, math.nan, "inconclusive", 0, 0) for q in study.questions]

@@ -166,7 +166,7 @@ def of_questions(
         return read(store.trial_folder(root, arm, seed), metric)
 
     def compared(question: Question) -> ImageComparison | None:
-        arms, metric = (question.treatment, question.baseline), question.metric or study.metric
+        arms, metric = (question.treatment, question.baseline), study.metric_of(question)
         seeds = [seed for seed in range(study.seeds) if all((arm, seed) in done for arm in arms)]
         right: dict[str, list[np.ndarray]] = {arm: [] for arm in arms}
         labels: Any = None

@@ -100,7 +100,7 @@ def _differences(study: Study, trials: Sequence[Trial], question: Question) -> l
 def _earlier(
     study: Study, trials: Sequence[Trial], samples: Sequence[list[float]], folder: Path
 ) -> Earlier:
-    metrics = [question.metric or study.metric for question in study.questions]
+    metrics = list(map(study.metric_of, study.questions))
     noises = tuple(
         Noise(statistics.stdev(sample), len(sample) - 1, "measured")
         if len(sample) > 1 and statistics.variance(sample) > 0

@@ -27,7 +27,7 @@ Curve = Sequence[tuple[int, float]]
 
 def counted(study: Study, question: Question) -> bool:
     """Whether a question is about outcomes that are 0 or 1, of which only the number counts."""
-    return (question.metric or study.metric) == DIVERGED
+    return study.metric_of(question) == DIVERGED
 
 
 def asked(study: Study) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ def pairs(
     study: Study, trials: Sequence[Trial], question: Question
 ) -> dict[int, tuple[float, float]]:
     """(treatment, baseline) of each seed that is done in both arms."""
-    metric = question.metric or study.metric
+    metric = study.metric_of(question)
     treatment = values(trials, question.treatment, metric)
     baseline = values(trials, question.baseline, metric)
     return {
