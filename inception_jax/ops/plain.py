@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from jax.experimental.xla_metadata import set_xla_metadata
 
 Padding = Sequence[tuple[int, int]]
 Pair = tuple[int, int]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def conv(x: Array, kernel: Array, strides: Pair, padding: Padding) -> Array:
@@ -91,12 +95,24 @@ def _window4(window: Pair, strides: Pair, padding: Padding) -> tuple:
     return (1, *window, 1), (1, *strides, 1), ((0, 0), *padding, (0, 0))
 
 
-def whole(function: Callable[[Array], Any], x: Array) -> Any:
-    """`function(x)`, whose argument and result XLA computes once.
+def whole(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorator of a function of arrays whose arguments and results XLA computes once.
 
-    Fused with what uses it, a result is computed again for each use, and a CPU keeps no barrier
-    that long. What goes into a branch and comes out of it is not fused.
+    Fused with what uses it, a result would be computed again for each use, and a CPU keeps no
+    barrier that long; XLA fuses nothing into a call, and this one stays a call.
+
+    Args:
+        *static: names of its arguments that are no arrays.
     """
-    shapes = jax.eval_shape(function, x)
-    none = lambda x: jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), shapes)  # noqa: E731
-    return lax.cond(lax.optimization_barrier(jnp.bool_(True)), function, none, x)
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        traced = jax.jit(function, static_argnames=static)
+
+        @functools.wraps(function)
+        def called(*args: P.args, **named: P.kwargs) -> T:
+            with set_xla_metadata(inlineable="false"):
+                return traced(*args, **named)
+
+        return called
+
+    return decorate

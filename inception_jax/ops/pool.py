@@ -83,12 +83,9 @@ def _max_primal(x: Array, box: Windows) -> Array:
     return reduce(jnp.maximum, _slices(x, box, plain.lowest(x.dtype)))
 
 
+@plain.whole("box")
 def _max_forward(x: Array, box: Windows) -> tuple[Array, Array]:
     """The maxima, and for each the place in its window of the first pixel that has it."""
-    return plain.whole(lambda x: _found(x, box), x)
-
-
-def _found(x: Array, box: Windows) -> tuple[Array, Array]:
     slices = _slices(x, box, plain.lowest(x.dtype))
     highest = next(slices)
     place = jnp.zeros(highest.shape, jnp.int8)

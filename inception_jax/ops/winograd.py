@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from inception_jax.ops.plain import Padding, Pair, bordered
+from inception_jax.ops.plain import Padding, Pair, bordered, whole
 
 _POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2", "2", "-1/2", "3/4", "-4/3")))
 
@@ -57,6 +57,7 @@ def _coefficients(roots: Iterable[Fraction]) -> list[Fraction]:
     return found
 
 
+@whole("padding", "tile")
 def conv(x: Array, kernel: Array, padding: Padding, tile: Pair) -> Array:
     """Convolution of x[N,H,W,C] with kernel[h,w,C,F] in tiles of so many rows and columns."""
     taps = kernel.shape[:2]
@@ -69,6 +70,7 @@ def conv(x: Array, kernel: Array, padding: Padding, tile: Pair) -> Array:
     return _joined(found.reshape(*windows.shape[:-1], -1), size, taps, tile)
 
 
+@whole("padding", "tile")
 def gradients(
     x: Array, kernel: Array, cotangent: Array, padding: Padding, tile: Pair
 ) -> tuple[Array, Array]:
@@ -86,8 +88,7 @@ def gradients(
     found = jnp.einsum("ptf,pcf->ptc", _flat(windows), weights)
     counts = windows.shape[3:5]
     ends = [(0, n * m - side) for n, m, side in zip(counts, tile, size, strict=True)]
-    matrices = [transforms(m, r).outputs for m, r in zip(tile, taps, strict=True)]
-    tiles = _split(bordered(x, ends), matrices, tile, counts)
+    tiles = _split(bordered(x, ends), "outputs", taps, tile, counts)
     sums = jnp.einsum("ptc,ptf->pcf", _flat(tiles), _flat(windows))
     filters = jnp.dot(turned.T, sums.reshape(len(turned), -1)).reshape(kernel.shape)
     return _joined(found.reshape(*windows.shape[:-1], -1), size, taps, tile), filters
@@ -103,11 +104,10 @@ def _windows(
     x: Array, starts: Sequence[int], size: Sequence[int], taps: Sequence[int], tile: Pair
 ) -> Array:
     """Transformed windows [q,p,N,tiles,tiles,C], one for every tile of outputs[N,*size,F]."""
-    matrices = [transforms(m, r).inputs for m, r in zip(tile, taps, strict=True)]
     counts = [-(-length // m) for length, m in zip(size, tile, strict=True)]
-    sides = zip(starts, counts, tile, matrices, x.shape[1:3], strict=True)
-    ends = [(start, n * m - m + len(b) - length - start) for start, n, m, b, length in sides]
-    return _split(bordered(x, ends), matrices, tile, counts)
+    sides = zip(starts, counts, tile, taps, x.shape[1:3], strict=True)
+    ends = [(start, n * m + r - 1 - length - start) for start, n, m, r, length in sides]
+    return _split(bordered(x, ends), "inputs", taps, tile, counts)
 
 
 def _flat(x: Array) -> Array:
@@ -115,27 +115,37 @@ def _flat(x: Array) -> Array:
     return x.reshape(x.shape[0] * x.shape[1], -1, x.shape[-1])
 
 
-def _split(x: Array, matrices: list[np.ndarray], tile: Pair, counts: Sequence[int]) -> Array:
+def _split(x: Array, part: str, taps: Sequence[int], tile: Pair, counts: Sequence[int]) -> Array:
     """Every tile of x[N,H,W,C] times a matrix[products, pixels] along height and along width."""
-    for axis, matrix, step, count in zip((1, 3), matrices, tile, counts, strict=True):
-        total = jnp.zeros((), x.dtype)
-        for pixel, column in enumerate(matrix.T.astype(x.dtype)):
-            end = pixel + (count - 1) * step + 1
-            part = lax.slice_in_dim(x, pixel, end, step, axis)[None]
-            total = total + _along(column, 0, part.ndim) * part
-        x = total
+    for axis, m, r, count in zip((1, 3), tile, taps, counts, strict=True):
+        x = _transformed(x, part, m, r, axis, count) if r > 1 else x[None]
     return x
+
+
+@whole("part", "m", "r", "axis", "count")
+def _transformed(x: Array, part: str, m: int, r: int, axis: int, count: int) -> Array:
+    total = jnp.zeros((), x.dtype)
+    for pixel, column in enumerate(getattr(transforms(m, r), part).T.astype(x.dtype)):
+        seen = lax.slice_in_dim(x, pixel, pixel + (count - 1) * m + 1, m, axis)[None]
+        total = total + _along(column, 0, seen.ndim) * seen
+    return total
 
 
 def _joined(x: Array, size: Sequence[int], taps: Sequence[int], tile: Pair) -> Array:
     """Outputs [N,*size,F] of the products [q,p,N,tiles,tiles,F]."""
-    for axis, m, r in zip((3, 1), reversed(tile), reversed(taps), strict=True):
-        total = jnp.zeros((), x.dtype)
-        for products, column in zip(x, transforms(m, r).outputs.astype(x.dtype), strict=True):
-            part = jnp.expand_dims(products, axis + 1)
-            total = total + _along(column, axis + 1, part.ndim) * part
-        x = total.reshape(*total.shape[:axis], -1, *total.shape[axis + 2 :])
-    return x[:, : size[0], : size[1]]
+    for axis, m, r, length in zip((3, 1), reversed(tile), reversed(taps), reversed(size), strict=True):
+        x = _merged(x, m, r, axis, length) if r > 1 else x[0]
+    return x
+
+
+@whole("m", "r", "axis", "length")
+def _merged(x: Array, m: int, r: int, axis: int, length: int) -> Array:
+    total = jnp.zeros((), x.dtype)
+    for products, column in zip(x, transforms(m, r).outputs.astype(x.dtype), strict=True):
+        part = jnp.expand_dims(products, axis + 1)
+        total = total + _along(column, axis + 1, part.ndim) * part
+    total = total.reshape(*total.shape[:axis], -1, *total.shape[axis + 2 :])
+    return lax.slice_in_dim(total, 0, length, axis=axis)
 
 
 def _along(vector: np.ndarray, axis: int, dimensions: int) -> np.ndarray:

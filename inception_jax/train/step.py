@@ -144,10 +144,9 @@ def _parted(tree: Any) -> tuple[list[jax.Array], list[jax.Array]]:
 
 
 def _squares(kernels: list[jax.Array]) -> jax.Array:
-    """Sum of squares of each: [kernels]; a product of matrices, as XLA sums slowly on a CPU."""
-    rows = [jnp.pad(kernel.ravel(), (0, -kernel.size % 4)).reshape(4, -1) for kernel in kernels]
-    products = jnp.stack([jnp.dot(row, row.T, precision="highest") for row in rows])
-    return jnp.trace(products, axis1=1, axis2=2)
+    """Sum of squares of each: [kernels]; eight sums at once, as XLA adds one by one on a CPU."""
+    rows = [jnp.pad(kernel.ravel(), (0, -kernel.size % 8)).reshape(-1, 8) for kernel in kernels]
+    return jnp.stack([jnp.square(row).sum(axis=0) for row in rows]).sum(axis=1)
 
 
 def _norm(tree: Any) -> jax.Array:
