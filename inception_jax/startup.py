@@ -1,8 +1,9 @@
 """What has to be decided before JAX starts: devices on a CPU, XLA's flags, how memory is kept.
 
-A CPU gets one XLA device a core, and a batch is split over them as it is over accelerators. That
-changes no meaning: batch norm still takes its statistics over the whole batch, or over groups of
-`model.bn_group`. The figures behind each choice are in docs/performance.md.
+On a CPU, training is one XLA device with a thread a core, and evaluation a device a core, over which
+a batch is split as over accelerators: what each was faster with. Neither changes a meaning: batch
+norm takes its statistics over the whole batch, or over groups of `model.bn_group`, on any number.
+The figures behind each choice are in docs/performance.md.
 
 The environment variable INCEPTION_JAX_CPU_DEVICES sets another number of devices; 0 leaves JAX
 and the allocator as they come. XLA_FLAGS that name a number of devices are left alone.
@@ -11,11 +12,12 @@ and the allocator as they come. XLA_FLAGS that name a number of devices are left
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import sys
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 VARIABLE = "INCEPTION_JAX_CPU_DEVICES"
 _DEVICES = "--xla_force_host_platform_device_count"
 _THREADS = "--xla_cpu_multi_thread_eigen"
+# Of devices, where nothing else is said: several exchange batch norm's sums 200 times a step, and
+# each would do all of the optimizer's work.
+_TRAINING = 1
 # Small networks lose a quarter of their time to YNNPACK's fusions, and a little to a schedule meant
 # for many threads (inception_small, 28 px: 74 ms a step with both, 55 ms without). XLA aborts on a
 # flag that it does not know, so these are for the releases of jaxlib that they were measured on.
@@ -54,11 +59,10 @@ _HUGE_PAGE = 2 * 2**20
 _MADV_HUGEPAGE = 14
 
 
-def prepare(batches: Iterable[int] = (), *, devices: int = 0, alone: bool = True) -> None:
+def prepare(devices: int = 0, *, alone: bool = True) -> None:
     """Settle devices and memory of this process; without effect where JAX is loaded already.
 
     Args:
-        batches: sizes that the devices must share evenly; fewer devices where they could not.
         devices: on a CPU; 0 is one a core.
         alone: whether the process has the machine for itself: of several of a run on one machine
             each keeps one device.
@@ -76,15 +80,14 @@ def prepare(batches: Iterable[int] = (), *, devices: int = 0, alone: bool = True
     if _DEVICES in given or not alone:
         return
     available = cores()
-    count = int(wanted) if wanted else devices or shared(available, batches)
+    count = int(wanted or devices) or available
     os.environ["XLA_FLAGS"] = with_flags(given, flags(count, available))
 
 
-def prepare_for(config: ConfigDict) -> None:
-    """`prepare` for a run of this config."""
-    data, run = config.data, processes.of(config)
-    share = data.batch_size // config.train.accumulate // max(run.number, 1)
-    prepare([share], devices=config.parallel.devices, alone=run.here == 1)
+def prepare_for(config: ConfigDict, *, training: bool = True) -> None:
+    """`prepare` for training by this config, or for evaluating batches of the same size."""
+    default = _TRAINING if training else math.gcd(config.data.batch_size, cores())
+    prepare(config.parallel.devices or default, alone=processes.of(config).here == 1)
 
 
 def flags(devices: int, available: int) -> dict[str, str]:
@@ -94,12 +97,6 @@ def flags(devices: int, available: int) -> dict[str, str]:
     """
     alone = {_THREADS: "false"} if devices >= available else {}
     return {**tuned_flags(metadata.version("jaxlib")), **alone, _DEVICES: str(devices)}
-
-
-def shared(most: int, batches: Iterable[int]) -> int:
-    """The largest number of devices, up to `most`, that divides every batch."""
-    sizes = list(batches)
-    return next(n for n in range(max(most, 1), 0, -1) if not any(size % n for size in sizes))
 
 
 def cores() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -24,11 +25,11 @@ def in_a_process(program: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-DEVICES = "startup.prepare((12, 24)); import jax; print(jax.device_count())"
+DEVICES = "startup.prepare(); import jax; print(jax.device_count())"
 
 
-def test_one_device_a_core_as_far_as_the_batches_divide():
-    assert int(in_a_process(DEVICES)) == startup.shared(startup.cores(), (12, 24))
+def test_one_device_a_core():
+    assert int(in_a_process(DEVICES)) == startup.cores()
 
 
 @pytest.mark.parametrize("number", [1, 3])
@@ -46,29 +47,22 @@ def test_a_number_of_devices_in_xla_flags_is_left_alone():
     assert int(in_a_process(DEVICES, XLA_FLAGS=flags)) == 5
 
 
-def test_a_config_says_what_its_devices_share():
+def test_a_config_says_how_many_train_and_evaluate():
     program = """
 import os
-settings = {"data.batch_size": 12, "data.eval_batch_size": 9, **OVERRIDES}
-startup.prepare_for(config.apply(config.default(), settings))
+startup.prepare_for(config.apply(config.default(), OVERRIDES), training=TRAINING)
 print(os.environ.get("XLA_FLAGS", "").rpartition("=")[2])
 """
-    found = in_a_process(program.replace("OVERRIDES", "{}"))
-    assert int(found) == startup.shared(startup.cores(), (12,))
-    assert in_a_process(program.replace("OVERRIDES", "{'parallel.devices': 3}")) == "3"
-    shared = "{'parallel.coordinator': 'localhost:1', 'parallel.num_processes': 2}"
-    assert in_a_process(program.replace("OVERRIDES", shared)) == ""
-    apart = "{'parallel.coordinator': 'far:1', 'parallel.num_processes': 3}"
-    assert int(in_a_process(program.replace("OVERRIDES", apart))) == startup.shared(
-        startup.cores(), (12 // 3,)
-    )
 
+    def devices(overrides: str, training: str = "True") -> str:
+        return in_a_process(program.replace("OVERRIDES", overrides).replace("TRAINING", training))
 
-def test_devices_that_batches_can_share():
-    assert startup.shared(8, (64, 250)) == 2
-    assert startup.shared(6, (12, 24)) == 6
-    assert startup.shared(4, (9,)) == 3
-    assert startup.shared(0, ()) == 1
+    assert devices("{}") == "1"
+    assert int(devices("{'data.batch_size': 24}", "False")) == math.gcd(24, startup.cores())
+    assert devices("{'parallel.devices': 3}") == devices("{'parallel.devices': 3}", "False") == "3"
+    together = "{'parallel.coordinator': 'localhost:1', 'parallel.num_processes': 2}"
+    assert devices(together) == ""
+    assert devices("{'parallel.coordinator': 'far:1', 'parallel.num_processes': 3}") == "1"
 
 
 def test_a_core_each_needs_no_threads():

@@ -79,7 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measures and prints."""
     setting = settings.create(args.what, args.network, args.overrides)
-    startup.prepare_for(setting.config)
+    startup.prepare_for(setting.config, training=setting.measure == "train")
     print("compiling", file=sys.stderr, flush=True)
     content = measure(setting, args.steps)
     print(json.dumps(content, indent=2) if args.format == "json" else text(content))

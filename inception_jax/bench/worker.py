@@ -31,7 +31,7 @@ def main(side: str, text: str) -> None:
 
     try:
         if side == "ours":
-            startup.prepare_for(setting.config)
+            startup.prepare_for(setting.config, training=setting.measure == "train")
         module = importlib.import_module(f"inception_jax.bench.{side}")
         step = module.prepare(setting)
     except errors.UserError as error:

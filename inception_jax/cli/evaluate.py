@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> None:
     """Evaluates, writes and prints."""
     if args.save_top < 0:
         raise errors.UsageError(f"--save-top must be at least 0, got {args.save_top}")
+    from inception_jax import startup
+
+    startup.prepare()
     from inception_jax.evaluate import predictions
     from inception_jax.evaluate import run as evaluation
 

@@ -96,33 +96,34 @@ def _max_forward(x: Array, box: Windows) -> tuple[Array, Array]:
 
 
 def _max_backward(box: Windows, place: Array, cotangent: Array) -> tuple[Array]:
-    """Gathers instead of scattering, apart for every residue of a pixel's row and column.
+    """Gathers instead of scattering: what each pixel has won, window by window.
 
-    Of the padded pixels at row `stride * block + residue`, window number `block - back` has the
-    one at its row `residue + stride * back`; so also for columns.
+    The padded pixel at row `stride * block + residue` is in window `block - back` its row
+    `residue + stride * back`; so also for columns.
     """
-    (down, right), (rows, columns) = box.strides, box.window
+    (rows, columns), (down, right) = box.window, box.strides
     back = ((rows - 1) // down, (columns - 1) // right)
     sides = zip(box.size, box.padding, box.strides, strict=True)
     blocks = [-(-(size + sum(pads)) // step) for size, pads, step in sides]
     edges = [(b, n - m) for b, n, m in zip(back, blocks, place.shape[1:3], strict=True)]
     near = Windows((0, 0), (back[0] + 1, back[1] + 1), (1, 1), (edges[0], edges[1]))
-    found = [[jnp.zeros((), cotangent.dtype)] * right for _ in range(down)]
+    total = jnp.zeros((), cotangent.dtype)
     both = zip(_slices(cotangent, near, 0), _slices(place, near, -1), strict=True)
     for index, (gradient, winner) in enumerate(both):
         above, before = divmod(index, near.window[1])
-        top = (back[0] - above) * down
-        for i in range(top, min(top + down, rows)):
-            first = (back[1] - before) * right
-            for j in range(first, min(first + right, columns)):
-                part = jnp.where(winner == i * columns + j, gradient, 0)
-                found[i % down][j % right] = found[i % down][j % right] + part
-    shape = (place.shape[0], *blocks, place.shape[-1])
-    full = [jnp.stack([jnp.broadcast_to(f, shape) for f in row], axis=3) for row in found]
-    size = (blocks[0] * down, blocks[1] * right)
-    whole = jnp.stack(full, axis=2).reshape(shape[0], *size, shape[-1])
+        row = np.arange(down)[:, None] + (back[0] - above) * down
+        column = np.arange(right) + (back[1] - before) * right
+        own = np.where((row < rows) & (column < columns), row * columns + column, -2)
+        won = _spread(winner) == own.astype(np.int8).reshape(1, 1, down, 1, right, 1)
+        total = total + jnp.where(won, _spread(gradient), 0)
+    whole = total.reshape(len(place), blocks[0] * down, blocks[1] * right, place.shape[-1])
     (top, _), (left, _) = box.padding
     return (whole[:, top : top + box.size[0], left : left + box.size[1]],)
+
+
+def _spread(x: Array) -> Array:
+    """x[N,H,W,C] as [N,H,1,W,1,C], for the pixels of every block."""
+    return x[:, :, None, :, None]
 
 
 _max_pool = jax.custom_vjp(_max_primal, nondiff_argnums=(1,))
