@@ -1,9 +1,9 @@
 """What has to be decided before JAX starts: devices on a CPU, XLA's flags, how memory is kept.
 
-On a CPU, training is one XLA device with a thread a core, and evaluation a device a core, over which
-a batch is split as over accelerators: what each was faster with. Neither changes a meaning: batch
-norm takes its statistics over the whole batch, or over groups of `model.bn_group`, on any number.
-The figures behind each choice are in docs/performance.md.
+On a CPU, training is one XLA device with a thread a core, and evaluation a device a core, over
+which a batch is split as over accelerators: what each was faster with. Neither changes a meaning:
+batch norm takes its statistics over the whole batch, or over groups of `model.bn_group`, on any
+number of devices. The figures behind each choice are in docs/performance.md.
 
 The environment variable INCEPTION_JAX_CPU_DEVICES sets another number of devices; 0 leaves JAX
 and the allocator as they come. XLA_FLAGS that name a number of devices are left alone.
@@ -47,7 +47,7 @@ QUICK_COMPILATION = {"--xla_backend_optimization_level": "1"}
 # glibc gives every large buffer back to the system and asks for it again each step: a tenth to a
 # fifth of a step goes into page faults. Numbers are M_* of malloc.h.
 _KEEP_MEMORY = {
-    -8: 1,  # M_ARENA_MAX
+    -8: 1,  # M_ARENA_MAX: in any but the first a large buffer is mapped apart all the same
     -4: 0,  # M_MMAP_MAX: no buffer is mapped apart
     -1: 2**31 - 1,  # M_TRIM_THRESHOLD, bytes
     -2: 64 * 2**20,  # M_TOP_PAD, bytes

@@ -70,11 +70,13 @@ class ConvUnit(nn.Module):
         scale = self.param("scale", initial.ones, features) if options.bn_scale else None
         mean = self.variable("batch_stats", "mean", initial.zeros, None, features)
         var = self.variable("batch_stats", "var", initial.ones, None, features)
-        shared = {"epsilon": options.bn_epsilon, "relu": self.unit.relu, "lowering": options.ops}
+        shared = {"epsilon": options.bn_epsilon, "relu": self.unit.relu}
         if not train:
             return ops.batch_norm_eval(x, scale, bias, mean.value, var.value, **shared)
         groups = _groups(x.shape[0], options.bn_group)
-        y, batch_mean, batch_var = ops.batch_norm_train(x, scale, bias, groups=groups, **shared)
+        y, batch_mean, batch_var = ops.batch_norm_train(
+            x, scale, bias, groups=groups, lowering=options.ops, **shared
+        )
         if not self.is_initializing() and self.is_mutable_collection("batch_stats"):
             keep = options.bn_decay
             mean.value = keep * mean.value + (1 - keep) * batch_mean

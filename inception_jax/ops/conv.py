@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from inception_jax.ops import plain, rules, winograd
 from inception_jax.ops.plain import Padding, Pair
@@ -54,7 +56,7 @@ def _primal(x: Array, kernel: Array, site: Site) -> Array:
     if form == "winograd":
         return winograd.conv(x, kernel, site.padding, site.tile)
     if form == "rows":
-        return _row_products(x, kernel, site.padding)
+        return _row_products(x, kernel, site)
     if form == "padded_width":
         step = site.strides[1]
         wide = plain.conv(x, kernel, site.strides, (site.padding[0], (step, 0)))
@@ -62,18 +64,17 @@ def _primal(x: Array, kernel: Array, site: Site) -> Array:
     return plain.conv(x, kernel, site.strides, site.padding)
 
 
-def _row_products(x: Array, kernel: Array, padding: tuple[Pair, Pair]) -> Array:
-    """A convolution at stride 1 as one matrix product for each of the kernel's rows."""
-    rows, columns, channels, filters = kernel.shape
-    padded = plain.bordered(x, padding, 0)
-    height, width = padded.shape[1] - rows + 1, padded.shape[2] - columns + 1
-    wide = jnp.concatenate([padded[:, :, j : j + width] for j in range(columns)], -1)
-    size = columns * channels
-    products = [
-        jnp.dot(wide[:, i : i + height].reshape(-1, size), kernel[i].reshape(size, filters))
-        for i in range(rows)
+def _row_products(x: Array, kernel: Array, site: Site) -> Array:
+    """A convolution as one matrix product for each of the kernel's rows."""
+    columns, (down, right) = site.kernel[1], site.strides
+    padded = plain.bordered(x, site.padding)
+    bottom, end = (side - n + 1 for side, n in zip(padded.shape[1:3], site.kernel, strict=True))
+    wide = jnp.concatenate([padded[:, :, j : j + end : right] for j in range(columns)], -1)
+    parts = [
+        _product(wide[:, i : i + bottom : down], row.reshape(1, 1, -1, site.filters))
+        for i, row in enumerate(kernel)
     ]
-    return sum(products[1:], products[0]).reshape(-1, height, width, filters)
+    return functools.reduce(jnp.add, parts)
 
 
 def _forward(x: Array, kernel: Array, site: Site) -> tuple[Array, tuple[Array, Array]]:
@@ -86,28 +87,12 @@ def _backward(site: Site, residuals: tuple[Array, Array], cotangent: Array) -> t
     if form == "winograd":
         return winograd.gradients(x, kernel, cotangent, site.padding, site.tile)
     direct = lambda x, kernel: plain.conv(x, kernel, site.strides, site.padding)  # noqa: E731
-    _, transpose = jax.vjp(direct, x, kernel)
-    image_gradient, gradient = transpose(cotangent)
-    if form == "shifted":
-        gradient = _shifted_products(x, cotangent, site).astype(kernel.dtype)
+    image_gradient, gradient = jax.vjp(direct, x, kernel)[1](cotangent)
+    if form == "rows":
+        _, transpose = jax.vjp(lambda kernel: _row_products(x, kernel, site), kernel)
+        (gradient,) = transpose(cotangent)
     return image_gradient, gradient
 
 
 _conv = jax.custom_vjp(_primal, nondiff_argnums=(2,))
 _conv.defvjp(_forward, _backward)
-
-
-def _shifted_products(x: Array, cotangent: Array, site: Site) -> Array:
-    """The filter gradient of an unpadded convolution, one matrix product for each kernel pixel."""
-    batch, height, width, filters = cotangent.shape
-    (down, right), channels = site.strides, x.shape[-1]
-    columns = cotangent.reshape(-1, filters)
-
-    def pixel(row: int, column: int) -> Array:
-        end = (row + (height - 1) * down + 1, column + (width - 1) * right + 1)
-        seen = lax.slice(x, (0, row, column, 0), (batch, *end, channels), (1, down, right, 1))
-        rows = seen.reshape(-1, channels)
-        return jnp.einsum("mc,mf->cf", rows, columns, preferred_element_type=jnp.float32)
-
-    products = [pixel(i, j) for i in range(site.kernel[0]) for j in range(site.kernel[1])]
-    return jnp.stack(products).reshape(*site.kernel, channels, filters)

@@ -39,17 +39,13 @@ def sum_pool(x: Array, window: Pair, strides: Pair, padding: Padding) -> Array:
 
 
 def batch_norm_train(
-    x: Array, scale: Array | None, bias: Array, epsilon: float, relu: bool, groups: int
+    x: Array, scale: Array, bias: Array, epsilon: float, relu: bool
 ) -> tuple[Array, Array, Array]:
-    """Normalise x[N,...,C] by the statistics of each of `groups` runs of N/groups examples."""
-    grouped = x.astype(jnp.float32).reshape(groups, x.shape[0] // groups, *x.shape[1:])
-    axes = tuple(range(1, grouped.ndim - 1))
-    mean = jnp.mean(grouped, axes, keepdims=True)
-    var = jnp.mean(jnp.square(grouped - mean), axes, keepdims=True)
-    y = affine((grouped - mean) * lax.rsqrt(var + epsilon), scale, bias, relu)
-    channels = x.shape[-1]
-    mean, var = (value.reshape(groups, channels).mean(0) for value in (mean, var))
-    return y.reshape(x.shape).astype(x.dtype), mean, var
+    """Normalise x[N,...,C] by its own statistics; y, and mean and variance f32[C]."""
+    wide, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))
+    mean = wide.mean(axes)
+    var = jnp.square(wide - _last(mean, x.ndim)).mean(axes)
+    return batch_norm_eval(x, scale, bias, mean, var, epsilon=epsilon, relu=relu), mean, var
 
 
 def batch_norm_eval(
@@ -58,22 +54,31 @@ def batch_norm_eval(
     bias: Array,
     mean: Array,
     var: Array,
+    *,
     epsilon: float,
     relu: bool,
 ) -> Array:
-    """Normalise x[N,...,C] by the given statistics f32[C]."""
+    """Normalise x[N,...,C] by running statistics f32[C]; XLA fuses it whole everywhere.
+
+    Args:
+        x: features.
+        scale: factor [C], or None for one.
+        bias: offset [C].
+        mean: subtracted.
+        var: divided by the square root of.
+        epsilon: added to the variance.
+        relu: whether ReLU follows.
+    """
     factor = lax.rsqrt(var + epsilon)
-    shape = (1,) * (x.ndim - 1) + (-1,)
-    normal = (x.astype(jnp.float32) - mean.reshape(shape)) * factor.reshape(shape)
-    return affine(normal, scale, bias, relu).astype(x.dtype)
+    y = (x.astype(jnp.float32) - _last(mean, x.ndim)) * _last(factor, x.ndim)
+    y = y if scale is None else y * _last(scale, x.ndim)
+    y = y + _last(bias, x.ndim)
+    return (jax.nn.relu(y) if relu else y).astype(x.dtype)
 
 
-def affine(normal: Array, scale: Array | None, bias: Array, relu: bool) -> Array:
-    """Scale, shift over the last axis, then ReLU if asked."""
-    shape = (1,) * (normal.ndim - 1) + (-1,)
-    y = normal if scale is None else normal * scale.astype(jnp.float32).reshape(shape)
-    y = y + bias.astype(jnp.float32).reshape(shape)
-    return jax.nn.relu(y) if relu else y
+def _last(vector: Array, dimensions: int) -> Array:
+    """A vector along the last of so many dimensions, in float32."""
+    return vector.astype(jnp.float32).reshape((1,) * (dimensions - 1) + (-1,))
 
 
 def bordered(x: Array, padding: Padding, fill: float = 0.0) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import reduce
 from typing import NamedTuple
 
@@ -62,14 +62,15 @@ def avg_pool(
         count_include_pad: whether border pixels count as zeros (torch) or not at all (TensorFlow).
         lowering: "auto" or "xla"; see `ops.conv`.
     """
-    weights = _weights(x.shape, window, strides, padding, count_include_pad).astype(x.dtype)
+    ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
+    inside = plain.sum_pool(ones, window, strides, padding)
+    count = window[0] * window[1] if count_include_pad else inside
     if not rules.on_cpu(lowering):
-        return plain.sum_pool(x, window, strides, padding) * weights
+        return plain.sum_pool(x, window, strides, padding) / count
     if tuple(window) == x.shape[1:3] and not any(map(any, padding)):
-        return jnp.sum(x, (1, 2), keepdims=True) * weights
+        return jnp.sum(x, (1, 2), keepdims=True) / count
     box = _windows(x, window, strides, padding)
-    pool = _sum_pool if box.strides == (1, 1) else _sum_primal
-    return pool(x, box) * weights
+    return (_sum_pool if box.strides == (1, 1) else _sum_primal)(x, box) / count
 
 
 def _windows(x: Array, window: Pair, strides: Pair, padding: Padding) -> Windows:
@@ -160,15 +161,3 @@ def _slices(x: Array, box: Windows, fill: float) -> Iterator[Array]:
             end = j + (width - columns) // right * right + 1
             ends = (batch, bottom, end, channels)
             yield lax.slice(padded, (0, i, j, 0), ends, (1, down, right, 1))
-
-
-def _weights(
-    shape: Sequence[int], window: Pair, strides: Pair, padding: Padding, count_include_pad: bool
-) -> np.ndarray:
-    """One over the number of pixels that each window counts: f32[1, H', W', 1]."""
-    counts = []
-    for size, length, step, pads in zip(shape[1:3], window, strides, padding, strict=True):
-        inside = np.pad(np.full(size, 1.0), pads, constant_values=count_include_pad)
-        starts = range(0, len(inside) - length + 1, step)
-        counts.append(np.array([inside[start : start + length].sum() for start in starts]))
-    return (1.0 / np.outer(*counts)).astype(np.float32)[None, :, :, None]

@@ -79,13 +79,13 @@ FORWARD: Table = (
     ("padded_width", lambda site: site.unpadded and site.kernel[1] > 1 and site.channels >= 8),
 )
 
-# Of both gradients; "shifted" is about the filters' alone.
+# Of both gradients; "rows" is about the filters' alone.
 GRADIENT: Table = (
     # 73² 80->192: 59 and 105; 35² 96->96: 62 and 100; 5x5 48->64: 49 and 107; 17² 192->192 1x7: 62
     # and 105; 147² 32->64: 54 and 66.
     ("winograd", lambda site: site.filtered),
     # 35² 288->384 stride 2: 55 and 97.
-    ("shifted", lambda site: site.unpadded and site.channels >= 64),
+    ("rows", lambda site: site.unpadded and site.channels >= 64),
 )
 
 MAX_POOL_PIXELS = 25

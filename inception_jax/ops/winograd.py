@@ -10,18 +10,17 @@ for seven (root mean square).
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Iterable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+from numpy.polynomial.polynomial import polyfromroots
 
 from inception_jax.ops.plain import Padding, Pair, bordered, whole
 
-_POINTS = tuple(map(Fraction, ("0", "1", "-1", "1/2", "-2", "2", "-1/2", "3/4", "-4/3")))
+_POINTS = np.array([0, 1, -1, 1 / 2, -2, 2, -1 / 2, 3 / 4, -4 / 3])
 
 
 class Transforms(NamedTuple):
@@ -36,25 +35,13 @@ class Transforms(NamedTuple):
 def transforms(outputs: int, taps: int) -> Transforms:
     """The matrices of F(outputs, taps), of at most 10 products; the last point is infinity."""
     points = _POINTS[: outputs + taps - 2]
-    others = [[other for other in points if other != point] for point in points]
-    a = [[point**k for k in range(outputs)] for point in points]
-    b = [[*_coefficients(rest), 0] for rest in others]
-    g = [
-        [point**k / math.prod(point - other for other in rest) for k in range(taps)]
-        for point, rest in zip(points, others, strict=True)
-    ]
-    a.append([Fraction(k == outputs - 1) for k in range(outputs)])
-    b.append(_coefficients(points))
-    g.append([Fraction(k == taps - 1) for k in range(taps)])
-    return Transforms(*(np.array(matrix, np.float64) for matrix in (a, b, g)))
-
-
-def _coefficients(roots: Iterable[Fraction]) -> list[Fraction]:
-    """Of the product of (x - root), from the constant upwards."""
-    found = [Fraction(1)]
-    for root in roots:
-        found = [a - root * b for a, b in zip([Fraction(0), *found], [*found, 0], strict=True)]
-    return found
+    others = [np.delete(points, index) for index in range(len(points))]
+    scales = [np.prod(point - rest) for point, rest in zip(points, others, strict=True)]
+    a, g = (np.vander(points, count, increasing=True) for count in (outputs, taps))
+    b = [*(np.append(polyfromroots(rest), 0) for rest in others), polyfromroots(points)]
+    first, last = (np.eye(1, count, count - 1) for count in (outputs, taps))
+    g = g / np.reshape(scales, (-1, 1))
+    return Transforms(np.vstack([a, first]), np.array(b), np.vstack([g, last]))
 
 
 @whole("padding", "tile")
@@ -64,9 +51,7 @@ def conv(x: Array, kernel: Array, padding: Padding, tile: Pair) -> Array:
     sides = zip(x.shape[1:3], padding, taps, strict=True)
     size = [length + sum(pads) - count + 1 for length, pads, count in sides]
     windows = _windows(x, [before for before, _ in padding], size, taps, tile)
-    weights = jnp.dot(_taps(tile, taps).astype(x.dtype), kernel.reshape(math.prod(taps), -1))
-    weights = weights.reshape(-1, *kernel.shape[2:])
-    found = jnp.einsum("ptc,pcf->ptf", _flat(windows), weights)
+    found = jnp.einsum("ptc,pcf->ptf", _flat(windows), _weights(kernel, _taps(tile, taps)))
     return _joined(found.reshape(*windows.shape[:-1], -1), size, taps, tile)
 
 
@@ -83,9 +68,7 @@ def gradients(
     starts = [count - 1 - before for count, (before, _) in zip(taps, padding, strict=True)]
     windows = _windows(cotangent, starts, size, taps, tile)
     turned = _taps(tile, taps)[:, ::-1].astype(x.dtype)
-    weights = jnp.dot(turned, kernel.reshape(math.prod(taps), -1))
-    weights = weights.reshape(-1, *kernel.shape[2:])
-    found = jnp.einsum("ptf,pcf->ptc", _flat(windows), weights)
+    found = jnp.einsum("ptf,pcf->ptc", _flat(windows), _weights(kernel, turned))
     counts = windows.shape[3:5]
     ends = [(0, n * m - side) for n, m, side in zip(counts, tile, size, strict=True)]
     tiles = _split(bordered(x, ends), "outputs", taps, tile, counts)
@@ -98,6 +81,12 @@ def _taps(tile: Pair, taps: Sequence[int]) -> np.ndarray:
     """G of both axes: every product's factors of the taps of a kernel, [q*p, h*w]."""
     tall, wide = (transforms(m, r).taps for m, r in zip(tile, taps, strict=True))
     return np.einsum("pa,qb->qpab", tall, wide).reshape(len(tall) * len(wide), -1)
+
+
+def _weights(kernel: Array, matrix: np.ndarray) -> Array:
+    """A matrix[q*p, h*w] times every pair of channels of a kernel[h,w,C,F]: [q*p,C,F]."""
+    rows = jnp.dot(matrix.astype(kernel.dtype), kernel.reshape(matrix.shape[1], -1))
+    return rows.reshape(-1, *kernel.shape[2:])
 
 
 def _windows(
@@ -133,7 +122,9 @@ def _transformed(x: Array, part: str, m: int, r: int, axis: int, count: int) -> 
 
 def _joined(x: Array, size: Sequence[int], taps: Sequence[int], tile: Pair) -> Array:
     """Outputs [N,*size,F] of the products [q,p,N,tiles,tiles,F]."""
-    for axis, m, r, length in zip((3, 1), reversed(tile), reversed(taps), reversed(size), strict=True):
+    for axis, m, r, length in zip(
+        (3, 1), reversed(tile), reversed(taps), reversed(size), strict=True
+    ):
         x = _merged(x, m, r, axis, length) if r > 1 else x[0]
     return x
 
