@@ -30,6 +30,7 @@ class Side:
         rates: images a second of every round.
         compile_seconds: of the first step, with nothing in a compilation cache.
         peak_bytes: the most memory its process held; on an accelerator, the device's.
+        ready_bytes: the most it held before its first step.
         about: versions and machine.
         at_peak: images a second if direct convolutions at the peak of matrix products were all;
             None for the other side.
@@ -38,6 +39,7 @@ class Side:
     rates: tuple[float, ...]
     compile_seconds: float
     peak_bytes: int
+    ready_bytes: int
     about: dict[str, Any]
     at_peak: float | None = None
 
@@ -86,6 +88,7 @@ def measure(
             Side(
                 tuple(found),
                 worker.ready.pop("compile_seconds"),
+                ready_bytes=worker.ready.pop("ready_bytes"),
                 about=worker.ready,
                 **worker.finish(),
             )
@@ -93,8 +96,8 @@ def measure(
         )
 
 
-def first_step(setting: Setting, cache: Path) -> float:
-    """Seconds from the start of a process of ours to the end of its first step.
+def first_step(setting: Setting, cache: Path) -> tuple[float, float]:
+    """Seconds from the start of a process of ours to the end of its first step, and of the step.
 
     Args:
         setting: whose step.
@@ -109,8 +112,8 @@ def first_step(setting: Setting, cache: Path) -> float:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    with _started("ours", setting, variables):
-        return time.perf_counter() - began
+    with _started("ours", setting, variables) as worker:
+        return time.perf_counter() - began, worker.ready["compile_seconds"]
 
 
 def ratios(ours: Side, theirs: Side) -> list[float]:

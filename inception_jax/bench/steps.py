@@ -89,6 +89,7 @@ def _side(side: Side) -> dict[str, Any]:
         "rounds": [round(rate, 3) for rate in side.rates],
         "compile_seconds": round(side.compile_seconds, 2),
         "peak_bytes": side.peak_bytes,
+        "ready_bytes": side.ready_bytes,
         **bound,
         **side.about,
     }

@@ -37,18 +37,23 @@ def main(side: str, text: str) -> None:
     except errors.UserError as error:
         answer(error=str(error))
         return
-    began = time.perf_counter()
+    ready, began = _held(), time.perf_counter()
     step()
-    answer(compile_seconds=time.perf_counter() - began, **module.about())
+    took = time.perf_counter() - began
+    answer(compile_seconds=took, ready_bytes=ready, **module.about())
     warm = False
     for line in sys.stdin:
         for _ in range(0 if warm else _WARM_UP):
             step()
         warm = True
         answer(**_round(step, float(line)))
+    answer(peak_bytes=module.device_peak_bytes() or _held(), **module.bound(setting))
+
+
+def _held() -> int:
+    """The most bytes that this process has held."""
     unit = 1 if sys.platform == "darwin" else 1024
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    answer(peak_bytes=module.device_peak_bytes() or held, **module.bound(setting))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _round(step: object, seconds: float) -> dict[str, float]:
