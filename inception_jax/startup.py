@@ -1,6 +1,6 @@
 """What has to be decided before JAX starts: devices on a CPU, XLA's flags, how memory is kept.
 
-On a CPU, training is one XLA device with a thread a core, and evaluation a device a core, over
+On a CPU, `train` takes one XLA device with a thread a core, and `evaluate` a device a core, over
 which a batch is split as over accelerators: what each was faster with. Neither changes a meaning:
 batch norm takes its statistics over the whole batch, or over groups of `model.bn_group`, on any
 number of devices. The figures behind each choice are in docs/performance.md.
@@ -49,12 +49,11 @@ QUICK_COMPILATION = {"--xla_backend_optimization_level": "1"}
 _KEEP_MEMORY = {
     -8: 1,  # M_ARENA_MAX: in any but the first a large buffer is mapped apart all the same
     -4: 0,  # M_MMAP_MAX: no buffer is mapped apart
-    -1: 2**31 - 1,  # M_TRIM_THRESHOLD, bytes
+    -1: -1,  # M_TRIM_THRESHOLD: nothing is given back
     -2: 64 * 2**20,  # M_TOP_PAD, bytes
 }
-# Of the heap, as far as it may grow: with pages of 4 KB a tenth to a fifth of a step goes into
-# finding them.
-_HUGE_PAGES = 2**31 - 2**27  # bytes, below M_TRIM_THRESHOLD
+# Of the heap's beginning: finding pages of 4 KB is some 4 % of a training step of Inception-v3.
+_HUGE_PAGES = 8 * 2**30  # bytes, of half the memory at most
 _HUGE_PAGE = 2 * 2**20
 _MADV_HUGEPAGE = 14
 
@@ -73,9 +72,11 @@ def prepare(devices: int = 0, *, alone: bool = True) -> None:
     wanted = os.environ.get(VARIABLE, "")
     if not wanted.isdecimal() and wanted:
         raise errors.UsageError(f"{VARIABLE} must be a number of devices, got {wanted!r}")
-    if wanted == "0" or "jax" in sys.modules:
+    if (wanted and not int(wanted)) or "jax" in sys.modules:
         return
     keep_memory()
+    if alone:
+        ask_for_huge_pages()
     given = os.environ.get("XLA_FLAGS", "")
     if _DEVICES in given or not alone:
         return
@@ -108,23 +109,28 @@ def cores() -> int:
 
 def keep_memory() -> None:
     """Makes glibc keep what a step frees for the next step; elsewhere nothing."""
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        library = ctypes.CDLL(None)
+    if library := _glibc():
         for parameter, value in _KEEP_MEMORY.items():
             library.mallopt(parameter, value)
-        _ask_for_huge_pages(library)
 
 
-def _ask_for_huge_pages(library: ctypes.CDLL) -> None:
+def ask_for_huge_pages() -> None:
     """Lets Linux use pages of 2 MB for what the heap will hold; nothing is taken up by that."""
+    if not (library := _glibc()):
+        return
     library.malloc.restype = ctypes.c_void_p
     size = min(_HUGE_PAGES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
     start = library.malloc(ctypes.c_size_t(size))
-    if start:  # what was given back stays in the heap, see M_TRIM_THRESHOLD
+    if start:  # what is given back stays in the heap, see M_TRIM_THRESHOLD
         first = -(-start // _HUGE_PAGE) * _HUGE_PAGE
         length = (start + size - first) // _HUGE_PAGE * _HUGE_PAGE
         library.madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), _MADV_HUGEPAGE)
         library.free(ctypes.c_void_p(start))
+
+
+def _glibc() -> ctypes.CDLL | None:
+    linux = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+    return ctypes.CDLL(None) if linux else None
 
 
 def tuned_flags(jaxlib: str) -> dict[str, str]:

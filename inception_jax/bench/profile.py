@@ -8,10 +8,10 @@ A few steps are traced by JAX's profiler. Of every program the compiled step say
 it needs and how many bytes it moves; beside the time that it took stands the time that these would
 take at the peaks measured in the same process: of matrix products, and of reading and writing
 arrays larger than any cache. (What stays in a cache can be faster than that.) Times are of one
-device, which is a core; the mean of all. For CPUs: elsewhere `train --profile` writes a trace.
+device; the mean of all. For CPUs: elsewhere `train --profile` writes a trace.
 
-On one core every program's time is its own. With several devices large products go on in other
-threads after their event has ended, and show as waiting; so take one:
+On one core every program's time is its own. On several, programs run at the same time, and large
+products go on in other threads after their event has ended, and show as waiting; so take one:
 
   taskset -c 0 inception-jax bench profile --config.data.batch_size=4
 """

@@ -62,8 +62,8 @@ def avg_pool(
         count_include_pad: whether border pixels count as zeros (torch) or not at all (TensorFlow).
         lowering: "auto" or "xla"; see `ops.conv`.
     """
-    ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
-    inside = plain.sum_pool(ones, window, strides, padding)
+    ones = jnp.ones((1, *x.shape[1:3], 1), jnp.float32)  # bfloat16 counts to 256
+    inside = plain.sum_pool(ones, window, strides, padding).astype(x.dtype)
     count = window[0] * window[1] if count_include_pad else inside
     if not rules.on_cpu(lowering):
         return plain.sum_pool(x, window, strides, padding) / count
@@ -117,9 +117,9 @@ def _max_backward(box: Windows, place: Array, cotangent: Array) -> tuple[Array]:
         own = np.where((row < rows) & (column < columns), row * columns + column, -2)
         won = _spread(winner) == own.astype(np.int8).reshape(1, 1, down, 1, right, 1)
         total = total + jnp.where(won, _spread(gradient), 0)
-    whole = total.reshape(len(place), blocks[0] * down, blocks[1] * right, place.shape[-1])
+    image = total.reshape(len(place), blocks[0] * down, blocks[1] * right, place.shape[-1])
     (top, _), (left, _) = box.padding
-    return (whole[:, top : top + box.size[0], left : left + box.size[1]],)
+    return (image[:, top : top + box.size[0], left : left + box.size[1]],)
 
 
 def _spread(x: Array) -> Array:

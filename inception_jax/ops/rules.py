@@ -58,7 +58,10 @@ class Site(NamedTuple):
         """
         wide = min(self.channels, self.filters) >= 32 and math.prod(self.size) >= 200
         plain = self.strides != (1, 1) or self.dtype != "float32"
-        return wide and not plain and self.tile != (1, 1)
+        covered = all(
+            max(pads) < side for pads, side in zip(self.padding, self.kernel, strict=True)
+        )
+        return wide and covered and not plain and self.tile != (1, 1)
 
 
 Table = tuple[tuple[str, Callable[[Site], bool]], ...]

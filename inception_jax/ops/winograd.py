@@ -107,7 +107,7 @@ def _flat(x: Array) -> Array:
 def _split(x: Array, part: str, taps: Sequence[int], tile: Pair, counts: Sequence[int]) -> Array:
     """Every tile of x[N,H,W,C] times a matrix[products, pixels] along height and along width."""
     for axis, m, r, count in zip((1, 3), tile, taps, counts, strict=True):
-        x = _transformed(x, part, m, r, axis, count) if r > 1 else x[None]
+        x = _transformed(x, part, m, r, axis, count) if m + r > 2 else x[None]
     return x
 
 
@@ -125,7 +125,7 @@ def _joined(x: Array, size: Sequence[int], taps: Sequence[int], tile: Pair) -> A
     for axis, m, r, length in zip(
         (3, 1), reversed(tile), reversed(taps), reversed(size), strict=True
     ):
-        x = _merged(x, m, r, axis, length) if r > 1 else x[0]
+        x = _merged(x, m, r, axis, length) if m + r > 2 else x[0]
     return x
 
 

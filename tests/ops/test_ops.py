@@ -40,6 +40,7 @@ CONVS: dict[str, Any] = {
     "stride 2 ragged": ((2, 8, 8, 8), (3, 3, 8, 4), (2, 2), NONE, "padded_width", "plain"),
     "stride 2 many": ((2, 8, 7, 64), (3, 3, 64, 4), (2, 2), NONE, "padded_width", "rows"),
     "stride 1x2": ((2, 8, 8, 8), (3, 3, 8, 4), (1, 2), NONE, "padded_width", "plain"),
+    "stride 1x2 many": ((2, 8, 8, 64), (3, 3, 64, 4), (1, 2), NONE, "padded_width", "rows"),
     "stride 2 same": ((2, 8, 8, 8), (3, 3, 8, 4), (2, 2), ((0, 1), (0, 1)), "plain", "plain"),
     "7x1": ((2, 9, 6, 8), (7, 1, 8, 4), (1, 1), ((3, 3), (0, 0)), "plain", "plain"),
     "7x1 valid": ((2, 9, 6, 8), (7, 1, 8, 4), (1, 1), NONE, "plain", "plain"),
@@ -292,6 +293,28 @@ def test_sharded_batch(name):
     total = jax.value_and_grad(weighted(partial(op, lowering="auto")), tuple(range(len(args))))
     placed = [jax.device_put(args[0], split), *(jax.device_put(arg, whole) for arg in args[1:])]
     close(jax.jit(total)(*placed), jax.jit(total)(*args), 5e-5)
+
+
+@pytest.mark.parametrize("name", ["conv winograd 3x3", "max 3x3 stride 2 same"])
+def test_what_must_not_be_computed_again_stays_a_call(name):
+    """XLA fuses nothing into a call, which the frontend's attribute keeps one, also in a mesh."""
+    op, args = CASES[name]
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    gradient = jax.grad(weighted(partial(op, lowering="auto")))
+    for placed in (args, (jax.device_put(args[0], split), *jax.device_put(args[1:], whole))):
+        text = jax.jit(gradient).lower(*placed).compile().as_text()
+        assert " call(" in text
+        assert " all-gather(" not in text
+
+
+def test_padding_beyond_the_kernel():
+    """A 1x7 kernel with a border above has no such gradient by Winograd's windows."""
+    x, kernel, padding = normal(1, 17, 17, 32), normal(1, 7, 32, 32, seed=1), ((1, 1), (3, 3))
+    conv = partial(ops.conv, strides=(1, 1), padding=padding)
+    both = (jax.grad(weighted(partial(conv, lowering=low)), (0, 1))(x, kernel) for low in LOWERINGS)
+    close(*both, 5e-5)
 
 
 def test_wrong_use_is_told():
