@@ -63,14 +63,14 @@ def avg_pool(
         lowering: "auto" or "xla"; see `ops.conv`.
     """
     ones = jnp.ones((1, *x.shape[1:3], 1), jnp.float32)  # bfloat16 counts to 256
-    inside = plain.sum_pool(ones, window, strides, padding).astype(x.dtype)
-    count = window[0] * window[1] if count_include_pad else inside
+    inside = plain.sum_pool(ones, window, strides, padding)
+    share = jnp.asarray(1 / (window[0] * window[1] if count_include_pad else inside), x.dtype)
     if not rules.on_cpu(lowering):
-        return plain.sum_pool(x, window, strides, padding) / count
+        return plain.sum_pool(x, window, strides, padding) * share
     if tuple(window) == x.shape[1:3] and not any(map(any, padding)):
-        return jnp.sum(x, (1, 2), keepdims=True) / count
+        return jnp.sum(x, (1, 2), keepdims=True) * share
     box = _windows(x, window, strides, padding)
-    return (_sum_pool if box.strides == (1, 1) else _sum_primal)(x, box) / count
+    return (_sum_pool if box.strides == (1, 1) else _sum_primal)(x, box) * share
 
 
 def _windows(x: Array, window: Pair, strides: Pair, padding: Padding) -> Windows:
