@@ -52,10 +52,6 @@ _KEEP_MEMORY = {
     -1: -1,  # M_TRIM_THRESHOLD: nothing is given back
     -2: 64 * 2**20,  # M_TOP_PAD, bytes
 }
-# Of the heap's beginning: finding pages of 4 KB is some 4 % of a training step of Inception-v3.
-_HUGE_PAGES = 8 * 2**30  # bytes, of half the memory at most
-_HUGE_PAGE = 2 * 2**20
-_MADV_HUGEPAGE = 14
 
 
 def prepare(devices: int = 0, *, alone: bool = True) -> None:
@@ -75,8 +71,6 @@ def prepare(devices: int = 0, *, alone: bool = True) -> None:
     if (wanted and not int(wanted)) or "jax" in sys.modules:
         return
     keep_memory()
-    if alone:
-        ask_for_huge_pages()
     given = os.environ.get("XLA_FLAGS", "")
     if _DEVICES in given or not alone:
         return
@@ -109,28 +103,10 @@ def cores() -> int:
 
 def keep_memory() -> None:
     """Makes glibc keep what a step frees for the next step; elsewhere nothing."""
-    if library := _glibc():
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
         for parameter, value in _KEEP_MEMORY.items():
             library.mallopt(parameter, value)
-
-
-def ask_for_huge_pages() -> None:
-    """Lets Linux use pages of 2 MB for what the heap will hold; nothing is taken up by that."""
-    if not (library := _glibc()):
-        return
-    library.malloc.restype = ctypes.c_void_p
-    size = min(_HUGE_PAGES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
-    start = library.malloc(ctypes.c_size_t(size))
-    if start:  # what is given back stays in the heap, see M_TRIM_THRESHOLD
-        first = -(-start // _HUGE_PAGE) * _HUGE_PAGE
-        length = (start + size - first) // _HUGE_PAGE * _HUGE_PAGE
-        library.madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), _MADV_HUGEPAGE)
-        library.free(ctypes.c_void_p(start))
-
-
-def _glibc() -> ctypes.CDLL | None:
-    linux = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
-    return ctypes.CDLL(None) if linux else None
 
 
 def tuned_flags(jaxlib: str) -> dict[str, str]:

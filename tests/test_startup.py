@@ -70,24 +70,6 @@ def test_a_core_each_needs_no_threads():
     assert "--xla_cpu_multi_thread_eigen" not in startup.flags(2, available=8)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="pages are Linux's")
-def test_a_heap_that_may_have_huge_pages_takes_nothing_up():
-    """Their advice is on more than a gigabyte of the heap, of which next to nothing is held."""
-    program = """
-startup.prepare()
-held = [line.split() for line in open("/proc/self/smaps")]
-sizes = {"advised": 0, "held": 0}
-for words in held:
-    if words[0] == "Size:": size = int(words[1])
-    if words[0] == "Rss:": sizes["held"] += int(words[1])
-    if words[0] == "VmFlags:" and "hg" in words: sizes["advised"] += size
-print(sizes["advised"], sizes["held"])
-"""
-    advised, held = map(int, in_a_process(program).split())
-    assert advised > 2**20  # KB
-    assert held < 200_000
-
-
 def test_a_wrong_value_is_one_line(monkeypatch):
     monkeypatch.setenv(startup.VARIABLE, "two")
     with pytest.raises(errors.UsageError, match="must be a number of devices, got 'two'"):
