@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 VARIABLE = "INCEPTION_JAX_CPU_DEVICES"
 _DEVICES = "--xla_force_host_platform_device_count"
 _THREADS = "--xla_cpu_multi_thread_eigen"
-# Of devices, where nothing else is said: several exchange batch norm's sums 200 times a step, and
+# Of devices, where nothing else is said: several exchange batch norm's sums 250 times a step, and
 # each would do all of the optimizer's work.
 _TRAINING = 1
 # Small networks lose a quarter of their time to YNNPACK's fusions, and a little to a schedule meant

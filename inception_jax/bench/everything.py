@@ -85,11 +85,10 @@ def _first_steps(rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             for name, taken in found.items():
-                for kind, value in zip(
-                    taken, compare.first_step(chosen, Path(folder)), strict=True
-                ):
-                    taken[kind].append(round(value, 2))
-                _say(f"first step, {name} cache: {taken['seconds'][-1]} s")
+                seconds, step = compare.first_step(chosen, Path(folder))
+                taken["seconds"].append(round(seconds, 2))
+                taken["step_seconds"].append(round(step, 2))
+                _say(f"first step, {name} cache: {seconds:.2f} s")
     return found
 
 

@@ -62,9 +62,11 @@ def avg_pool(
         count_include_pad: whether border pixels count as zeros (torch) or not at all (TensorFlow).
         lowering: "auto" or "xla"; see `ops.conv`.
     """
-    ones = jnp.ones((1, *x.shape[1:3], 1), jnp.float32)  # bfloat16 counts to 256
-    inside = plain.sum_pool(ones, window, strides, padding)
-    share = jnp.asarray(1 / (window[0] * window[1] if count_include_pad else inside), x.dtype)
+    count: Array | int = window[0] * window[1]
+    if not count_include_pad:
+        ones = jnp.ones((1, *x.shape[1:3], 1), jnp.float32)  # bfloat16 counts to 256
+        count = plain.sum_pool(ones, window, strides, padding)
+    share = jnp.asarray(1 / count, x.dtype)
     if not rules.on_cpu(lowering):
         return plain.sum_pool(x, window, strides, padding) * share
     if tuple(window) == x.shape[1:3] and not any(map(any, padding)):

@@ -87,7 +87,8 @@ GRADIENT: Table = (
     # 73² 80->192: 59 and 105; 35² 96->96: 62 and 100; 5x5 48->64: 49 and 107; 17² 192->192 1x7: 62
     # and 105; 147² 32->64: 54 and 66.
     ("winograd", lambda site: site.filtered),
-    # 35² 288->384 stride 2: 55 and 97.
+    # Filters, 35² 288->384 stride 2: 61 and 56; 17² 192->320: 60 and 62. A product for each pixel
+    # of the kernel in place of each row reached 97 where the convolution reached 55.
     ("rows", lambda site: site.unpadded and site.channels >= 64),
 )
 

@@ -113,6 +113,7 @@ def _split(x: Array, part: str, taps: Sequence[int], tile: Pair, counts: Sequenc
 
 @whole("part", "m", "r", "axis", "count")
 def _transformed(x: Array, part: str, m: int, r: int, axis: int, count: int) -> Array:
+    """Every tile along one axis times a matrix of F(m, r): its products come first."""
     total = jnp.zeros((), x.dtype)
     for pixel, column in enumerate(getattr(transforms(m, r), part).T.astype(x.dtype)):
         seen = lax.slice_in_dim(x, pixel, pixel + (count - 1) * m + 1, m, axis)[None]
@@ -131,6 +132,7 @@ def _joined(x: Array, size: Sequence[int], taps: Sequence[int], tile: Pair) -> A
 
 @whole("m", "r", "axis", "length")
 def _merged(x: Array, m: int, r: int, axis: int, length: int) -> Array:
+    """Outputs along one axis, from the products of its tiles, which come first."""
     total = jnp.zeros((), x.dtype)
     for products, column in zip(x, transforms(m, r).outputs.astype(x.dtype), strict=True):
         part = jnp.expand_dims(products, axis + 1)
