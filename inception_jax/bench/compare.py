@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Side:
         compile_seconds: of the first step, with nothing in a compilation cache.
         peak_bytes: the most memory its process held; on an accelerator, the device's.
         ready_bytes: the most it held before its first step.
+        compiler_bytes: the most that a process held which compiled for it; 0 without one.
         about: versions and machine.
         at_peak: images a second if direct convolutions at the peak of matrix products were all;
             None for the other side.
@@ -40,6 +41,7 @@ class Side:
     compile_seconds: float
     peak_bytes: int
     ready_bytes: int
+    compiler_bytes: int
     about: dict[str, Any]
     at_peak: float | None = None
 
@@ -73,9 +75,9 @@ def measure(
         workers: list[_Worker] = []
         for side in SIDES[: 1 + against]:
             report(f"{side}: compiling and warming up")
-            # a program in the cache would make the compilation's time a matter of chance
-            uncached = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
-            workers.append(stack.enter_context(_started(side, setting, uncached)))
+            # an empty one: a program in it would make the compilation's time a matter of chance
+            cache = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            workers.append(stack.enter_context(_started(side, setting, cache)))
         size, rates = setting.config.data.batch_size, [[] for _ in workers]
         for index in range(rounds):
             turns = list(zip(workers, rates, strict=True))
@@ -107,12 +109,7 @@ def first_step(setting: Setting, cache: Path) -> tuple[float, float]:
         UserError: a process that ended, with the last line it said.
     """
     began = time.perf_counter()
-    variables = {
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    with _started("ours", setting, variables) as worker:
+    with _started("ours", setting, cache) as worker:
         return time.perf_counter() - began, worker.ready["compile_seconds"]
 
 
@@ -153,8 +150,14 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _started(side: str, setting: Setting, variables: Mapping[str, str]) -> Iterator[_Worker]:
+def _started(side: str, setting: Setting, cache: Path) -> Iterator[_Worker]:
+    """A worker with a folder of compiled programs, empty or not."""
     own = sys.executable
+    variables = {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
     interpreter = os.environ.get(PYTHON, own) if side == "theirs" else own
     environment = os.environ | variables
     command = (interpreter, "-m", "inception_jax.bench.worker", side, setting.to_json())

@@ -7,12 +7,16 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from inception_jax import cost, models
 from inception_jax.bench import peak
 from inception_jax.bench.setting import Setting
+from inception_jax.models import initial
 from inception_jax.train import mesh as meshes
 from inception_jax.train import programs, result, state, step
+from inception_jax.train.programs import Recipe
 
 
 class Program(NamedTuple):
@@ -49,16 +53,27 @@ def create(setting: Setting, *, keep: bool) -> Program:
         "label": rng.integers(0, setting.num_classes, count, np.int32),
     }
     batch = meshes.put(examples, mesh)
-    now = state.create(model, config, shape, sharding=same)
+
+    def function(recipe: Recipe) -> Callable[..., Any]:
+        if keep:
+            return programs.kept(recipe, mesh, calls=programs.APART, early=True)
+        return recipe.make(recipe.model, recipe.config, mesh)
+
     if setting.measure == "eval":
-        folded, variables = models.fold_batch_norm(model, now.variables)
-        forward, variables = step.eval_step(folded, mesh), jax.device_put(variables, same)
-        return Program(forward, (variables, batch), carries=False)
-    function = step.train_step(model, config, mesh)
-    if keep:
-        function = programs.kept(function, model, config, mesh, donate=True)
+        images = jax.ShapeDtypeStruct((1, *shape), np.float32)
+        variables = initial.variables(model.init, jax.random.key(config.seed), images)
+        folded, variables = models.fold_batch_norm(model, jax.device_put(variables))
+        forward = function(Recipe(_evaluation, folded, config))
+        return Program(forward, (jax.device_put(variables, same), batch), carries=False)
+    training = function(Recipe(step.train_step, model, config, donate=True))
+    now = state.create(model, config, shape, sharding=same)
     rate = jax.device_put(np.float32(config.optim.learning_rate), same)
-    return Program(function, (now, batch, rate), carries=True)
+    return Program(training, (now, batch, rate), carries=True)
+
+
+def _evaluation(model: Any, config: ConfigDict, mesh: Mesh) -> Callable[..., Any]:
+    del config
+    return step.eval_step(model, mesh)
 
 
 def repeated(program: Program, function: Callable[..., Any]) -> Callable[[], None]:

@@ -90,6 +90,7 @@ def _side(side: Side) -> dict[str, Any]:
         "compile_seconds": round(side.compile_seconds, 2),
         "peak_bytes": side.peak_bytes,
         "ready_bytes": side.ready_bytes,
+        "compiler_bytes": side.compiler_bytes,
         **bound,
         **side.about,
     }

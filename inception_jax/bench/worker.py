@@ -47,13 +47,18 @@ def main(side: str, text: str) -> None:
             step()
         warm = True
         answer(**_round(step, float(line)))
-    answer(peak_bytes=module.device_peak_bytes() or _held(), **module.bound(setting))
+    held = {"peak_bytes": module.device_peak_bytes() or _held(), "compiler_bytes": _compiler()}
+    answer(**held, **module.bound(setting))
 
 
-def _held() -> int:
+def _held(of: int = resource.RUSAGE_SELF) -> int:
     """The most bytes that this process has held."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return resource.getrusage(of).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _compiler() -> int:
+    """The most bytes that a process has held which compiled for this one."""
+    return _held(resource.RUSAGE_CHILDREN)
 
 
 def _round(step: object, seconds: float) -> dict[str, float]:

@@ -13,6 +13,7 @@ from inception_jax.data import decode, views
 from inception_jax.evaluate import members
 from inception_jax.evaluate.members import Member
 from inception_jax.train import cache
+from inception_jax.train import mesh as meshes
 
 _BATCH = 32  # views at once
 
@@ -44,8 +45,8 @@ def predict(
     how, channels = views.rule(member.config.data), member.record["data"]["channels"]
     names = member.record["data"]["class_names"]
     (variables,) = member.variables.values()
-    mesh = members.mesh_of_all()
-    step = members.probabilities(member.model, mesh)
+    mesh = meshes.of_all()
+    step = members.probabilities(member, mesh)
     size = -(-_BATCH // mesh.size) * mesh.size
     guesses: list[list[Guess]] = []
     images = [decode.decode(path, channels, str(path)) for path in paths]

@@ -18,7 +18,8 @@ from inception_jax import config as configs
 from inception_jax import data, errors, train
 from inception_jax.evaluate.predictions import Predictions
 from inception_jax.train import mesh as meshes
-from inception_jax.train import result
+from inception_jax.train import programs, result
+from inception_jax.train.programs import Recipe
 from inception_jax.train.step import normalize
 
 CHECKPOINTS = ("last", "best")
@@ -72,16 +73,23 @@ def open_member(
     return Member(folder, config, model, variables, record)
 
 
-def mesh_of_all() -> Mesh:
-    """Every device; batches are filled up to a multiple of them."""
-    return Mesh(np.asarray(jax.devices()), (meshes.AXIS,))
-
-
-def probabilities(model: nn.Module, mesh: Mesh) -> Callable[[Any, np.ndarray], jax.Array]:
+def probabilities(
+    member: Member, mesh: Mesh, calls: int = 1
+) -> Callable[[Any, np.ndarray], jax.Array]:
     """The compiled network: (variables, uint8[B, S, S, C]) -> f32[B, classes].
 
     A row whose logits are not all finite is NaN. B must be a multiple of the mesh's size.
+
+    Args:
+        member: whose network.
+        mesh: over which a batch is split.
+        calls: how many are expected.
     """
+    return programs.kept(Recipe(_probabilities, member.model, member.config), mesh, calls=calls)
+
+
+def _probabilities(model: nn.Module, config: ConfigDict, mesh: Mesh) -> Callable[..., jax.Array]:
+    del config
 
     def step(variables: Any, images: jax.Array) -> jax.Array:
         outputs: Any = model.apply(variables, normalize(images), train=False)
@@ -116,8 +124,10 @@ def predict(
     views = data.crops_of(dataset, crops)
     size = max(1, member.config.data.eval_batch_size // views)
     config = configs.apply(member.config, {"data.eval_batch_size": size})
-    mesh = mesh_of_all()
-    step = probabilities(member.model, mesh)
+    mesh = meshes.of_all()
+    number = -(-dataset.sizes[split] // size)
+    calls = number * len(member.variables)
+    step = probabilities(member, mesh, calls)
     placed = {
         kind: jax.device_put(variables, meshes.replicated(mesh))
         for kind, variables in member.variables.items()
@@ -125,7 +135,7 @@ def predict(
     found: dict[str, list[np.ndarray]] = {kind: [] for kind in placed}
     facts: dict[str, list[np.ndarray]] = {"label": [], "excluded": []}
     batches = data.eval_batches(dataset, config, split, crops=crops)
-    for batch in follow(batches, -(-dataset.sizes[split] // size)):
+    for batch in follow(batches, number):
         images = batch["image"].reshape(size * views, *batch["image"].shape[-3:])
         images = _filled(images, mesh.size)
         results = {kind: step(variables, images) for kind, variables in placed.items()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -61,8 +64,7 @@ def _forward(
     x: Array, scale: Array, bias: Array, epsilon: float, relu: bool
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
     wide = x.astype(jnp.float32)
-    mean = _sum(wide) / x.shape[0]
-    var = _sum(jnp.square(wide - mean[None])) / x.shape[0]
+    mean, var = _moments(wide)
     inverse = lax.rsqrt(var + epsilon)
     y = _affine(wide, mean, inverse, scale, bias)
     y = jax.nn.relu(y) if relu else y
@@ -74,18 +76,39 @@ def _backward(
 ) -> tuple[Array, Array, Array]:
     """Gradients from the input alone: the sign of the output is computed again, not kept."""
     x, mean, inverse, scale, bias = residuals
-    wide, gradient = x.astype(jnp.float32), cotangents[0].astype(jnp.float32)
-    if relu:
-        positive = _affine(wide, mean, inverse, scale, bias) > 0
-        gradient = jnp.where(positive, gradient, 0.0)
-    total = _sum(gradient)
-    product = _sum(gradient * wide) - mean * total
+    through = (x.astype(jnp.float32), cotangents[0].astype(jnp.float32), mean, inverse, scale, bias)
+    total, product = _sums(*through, relu=relu)
     # Per channel: the gradient of x is a * gradient + b * x + c.
     a = inverse * scale.astype(jnp.float32)
     b = (2.0 * cotangents[2] - a * jnp.square(inverse) * product) / x.shape[0]
     c = (cotangents[1] - a * total) / x.shape[0] - b * mean
-    grad_x = (a[None] * gradient + b[None] * wide + c[None]).astype(x.dtype)
+    grad_x = (a[None] * _passed(*through, relu) + b[None] * through[0] + c[None]).astype(x.dtype)
     return grad_x, (product * inverse).astype(scale.dtype), total.astype(bias.dtype)
+
+
+@plain.whole()
+def _moments(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance f32[C] of x[M,C] over M."""
+    mean = _sum(x) / x.shape[0]
+    return mean, _sum(jnp.square(x - mean[None])) / x.shape[0]
+
+
+@plain.whole("relu")
+def _sums(
+    x: Array, gradient: Array, mean: Array, inverse: Array, scale: Array, bias: Array, relu: bool
+) -> tuple[Array, Array]:
+    """Over M of the gradient that ReLU lets through, and of it times x - mean."""
+    passed = _passed(x, gradient, mean, inverse, scale, bias, relu)
+    total = _sum(passed)
+    return total, _sum(passed * x) - mean * total
+
+
+def _passed(
+    x: Array, gradient: Array, mean: Array, inverse: Array, scale: Array, bias: Array, relu: bool
+) -> Array:
+    """The gradient [M,C] of what ReLU is of, from that of the output."""
+    positive = _affine(x, mean, inverse, scale, bias) > 0
+    return jnp.where(positive, gradient, 0.0) if relu else gradient
 
 
 _normalise = jax.custom_vjp(_primal, nondiff_argnums=(3, 4))
@@ -93,9 +116,13 @@ _normalise.defvjp(_forward, _backward)
 
 
 def _sum(x: Array) -> Array:
-    """Sum of x[M,C] over M, as a product: a sum is three programs for XLA to compile."""
-    # one row of ones alone would be made a sum again
-    return jnp.dot(jnp.ones((4, x.shape[0]), x.dtype), x, precision="highest")[0]
+    """Sum of x[M,C] over M: of every eight rows in the loop that makes them, then as a product."""
+    # rows of one device alone, where M is split over several
+    count = math.gcd(8, len(x), len(x) // jax.device_count())
+    rows = x.reshape(-1, count, x.shape[1])
+    sums = functools.reduce(jnp.add, [rows[:, index] for index in range(count)])
+    # one row of ones alone would be made a sum, which is three programs for XLA to compile
+    return jnp.dot(jnp.ones((4, len(sums)), x.dtype), sums, precision="highest")[0]
 
 
 def _affine(x: Array, mean: Array, inverse: Array, scale: Array, bias: Array) -> Array:

@@ -111,7 +111,12 @@ def whole(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        traced = jax.jit(function, static_argnames=static)
+        @functools.wraps(function)
+        def inlined(*args: P.args, **named: P.kwargs) -> T:
+            with set_xla_metadata(inlineable=None):  # of the functions that it calls
+                return function(*args, **named)
+
+        traced = jax.jit(inlined, static_argnames=static)
 
         @functools.wraps(function)
         def called(*args: P.args, **named: P.kwargs) -> T:

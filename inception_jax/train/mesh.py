@@ -51,6 +51,11 @@ def create(config: ConfigDict) -> Mesh:
     return Mesh(np.asarray(devices[:count]), (AXIS,))
 
 
+def of_all() -> Mesh:
+    """Every device, for batches that are filled up to a multiple of them."""
+    return Mesh(np.asarray(jax.devices()), (AXIS,))
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The same values on every device."""
     return NamedSharding(mesh, PartitionSpec())

@@ -11,25 +11,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
-import pickle
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-from jax.experimental import serialize_executable
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 import inception_jax
 from inception_jax import config as configs
-from inception_jax import files, startup
+from inception_jax import startup
 from inception_jax.models import factorization
+from inception_jax.train import compiler, result
+from inception_jax.train import kept as files
 from inception_jax.train import mesh as meshes
-from inception_jax.train import result
 
 FOLDER = "whole"
 # What a step reads of a config, and of that what is an argument of the program.
@@ -39,9 +36,9 @@ _ARGUMENTS = ("optim.learning_rate",)
 _RELEASES = ("0.10.",)
 _ENVIRONMENT = ("XLA_FLAGS", "NPROC")
 _HIT = "/jax/compilation_cache/cache_hits"
-_DAYS = 30  # after which a program that nobody took is removed
+APART = 200
+"""Calls for which it pays to compile a program in a process of its own."""
 
-_log = logging.getLogger(__name__)
 _digest_of_sources = ""  # "" until `enable`
 
 
@@ -59,58 +56,80 @@ def sources(root: Path) -> str:
     return total.hexdigest()
 
 
-def kept(
-    function: Callable[..., Any], model: Any, config: ConfigDict, mesh: Mesh, *, donate: bool
-) -> Callable[..., Any]:
-    """The same function, whose program is looked up before it is compiled, and kept after.
+class Recipe(NamedTuple):
+    """How any process of these sources makes the same function.
+
+    Attributes:
+        make: of a module; (model, config, mesh) -> (tree, batch, ...) -> (a tree like the first
+            argument, dict of arrays), or the latter alone; all arguments but the batch are
+            replicated over the mesh, and results are.
+        model: the network that the function applies.
+        config: all that the function depends on besides.
+        donate: whether the function's first argument is given away.
+    """
+
+    make: Callable[[Any, ConfigDict, Mesh], Callable[..., Any]]
+    model: Any
+    config: ConfigDict
+    donate: bool = False
+
+
+def kept(recipe: Recipe, mesh: Mesh, *, calls: int = 1, early: bool = False) -> Callable[..., Any]:
+    """The recipe's function, whose program is looked up before it is compiled, and kept after.
 
     Without effect before `enable`, where JAX's compilation cache is off or in a store, on
     accelerators, in a run of several processes or of a part of the devices, and once a
     factorization is registered whose source is not this package's.
 
     Args:
-        function: (tree, batch, ...) -> (a tree like the first argument, dict of arrays), or the
-            dict alone; all arguments but the batch are replicated over the mesh, and results are.
-        model: the network that the function applies.
-        config: all that the function depends on besides.
+        recipe: of the function.
         mesh: over which the batch is split.
-        donate: whether the first argument is given away.
+        calls: how many are expected; for many of them the program is compiled apart.
+        early: whether to begin at once with what can be done before the first call.
     """
-    folder = _folder(mesh)
+    folder, apart = home(recipe, mesh), calls >= APART
     if folder is None:
-        return function
-    about = _about(f"{function.__name__} {model!r}", config, mesh)
+        return recipe.make(recipe.model, recipe.config, mesh)
+    ahead = compiler.Ahead(folder, apart=apart) if early else None
     programs: dict[Any, Callable[..., Any]] = {}
 
     def call(tree: Any, *rest: Any) -> Any:
         structure = jax.tree.structure((tree, *rest))
-        if structure not in programs:
-            path = folder / _name(about, tree, rest)
-            programs[structure] = _read(path) or _compile(function, tree, rest, mesh, donate, path)
-        leaves, found = programs[structure](jax.tree.leaves(tree), *rest)
-        return (jax.tree.unflatten(jax.tree.structure(tree), leaves), found) if leaves else found
+        first = structure not in programs
+        if first:
+            found, path = ahead or compiler.Ahead(folder, apart=apart), folder / name(tree, rest)
+            program = found.read(path) or found.compiled(recipe, tree, rest, path)
+            programs[structure] = program or compiled(recipe, mesh, tree, rest, path)
+        leaves, results = programs[structure](jax.tree.leaves(tree), *rest)
+        if first:
+            jax.block_until_ready(results)
+            startup.give_back()
+        return (
+            (jax.tree.unflatten(jax.tree.structure(tree), leaves), results) if leaves else results
+        )
 
     return call
 
 
-def _folder(mesh: Mesh) -> Path | None:
-    """Where programs are kept; None where none are."""
+def home(recipe: Recipe, mesh: Mesh) -> Path | None:
+    """Folder of a recipe's programs; None where none are kept."""
     folder = jax.config.values.get("jax_compilation_cache_dir") or ""
     usable = folder and "://" not in folder and jax.config.values["jax_enable_compilation_cache"]
     whole = jax.process_count() == 1 and mesh.size == len(jax.devices())
     tested = jax.default_backend() == "cpu" and result.versions()["jaxlib"].startswith(_RELEASES)
     own = factorization.STRATEGIES == factorization.OWN
     here = _digest_of_sources and usable and whole and tested and own
-    return Path(folder) / FOLDER if here else None
+    return Path(folder) / FOLDER / _digest(_about(recipe, mesh)) if here else None
 
 
-def _about(name: str, config: ConfigDict, mesh: Mesh) -> dict[str, Any]:
+def _about(recipe: Recipe, mesh: Mesh) -> dict[str, Any]:
     """All that a program follows from but its arguments."""
-    found = configs.keys(config)
+    make, found = recipe.make, configs.keys(recipe.config)
     read = {key: str(value) for key, value in found.items() if _within(key, READ)}
     settings = {key: str(value) for key, value in jax.config.values.items()}
     return {
-        "name": name,
+        "function": f"{make.__module__}.{make.__qualname__}",
+        "model": repr(recipe.model),
         "config": {key: value for key, value in read.items() if key not in _ARGUMENTS},
         "settings": {k: v for k, v in settings.items() if k != "jax_compilation_cache_dir"},
         "devices": mesh.size,
@@ -125,24 +144,24 @@ def _within(key: str, prefixes: Iterable[str]) -> bool:
     return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-def _name(about: dict[str, Any], tree: Any, rest: tuple[Any, ...]) -> str:
-    """The file's name: a digest of all that the program follows from."""
+def name(tree: Any, rest: tuple[Any, ...]) -> str:
+    """What a program is called among those of one recipe: a digest of its arguments' shapes."""
     arguments = (tree, *rest)
     shapes = [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(arguments)]
-    content = about | {"tree": str(jax.tree.structure(arguments)), "shapes": shapes}
+    return _digest({"tree": str(jax.tree.structure(arguments)), "shapes": shapes})
+
+
+def _digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _compile(
-    function: Callable[..., Any],
-    tree: Any,
-    rest: tuple[Any, ...],
-    mesh: Mesh,
-    donate: bool,
-    path: Path,
-) -> Any:
-    """The compiled function over lists of leaves, which pickle takes, as it does not a state."""
+def compiled(recipe: Recipe, mesh: Mesh, tree: Any, rest: tuple[Any, ...], path: Path) -> Any:
+    """The compiled function over lists of leaves, which pickle takes, as it does not a state.
+
+    The arguments may be `jax.ShapeDtypeStruct`. The program is kept at the path.
+    """
     structure, same = jax.tree.structure(tree), meshes.replicated(mesh)
+    function = recipe.make(recipe.model, recipe.config, mesh)
 
     def flat(leaves: list[jax.Array], *rest: Any) -> tuple[list[jax.Array], Any]:
         found = function(jax.tree.unflatten(structure, leaves), *rest)
@@ -150,7 +169,7 @@ def _compile(
 
     flat.__name__ = function.__name__  # as profiles and caches show it
     places = (same, meshes.split(mesh), *(same for _ in rest[1:]))
-    donated = (0,) if donate else ()
+    donated = (0,) if recipe.donate else ()
     program = jax.jit(flat, in_shardings=places, out_shardings=same, donate_argnums=donated)
     # Compiled here, it can be kept; of one that came out of JAX's cache XLA writes no functions.
     hits: list[str] = []
@@ -162,40 +181,9 @@ def _compile(
     lowered = program.lower(jax.tree.leaves(tree), *rest)
     jax.monitoring.register_event_listener(listen)
     try:
-        compiled = lowered.compile()
+        found = lowered.compile()
     finally:
         jax.monitoring.unregister_event_listener(listen)
     if not hits:
-        _write(path, compiled)
-    return compiled
-
-
-def _read(path: Path) -> Any:
-    """The program that is kept there, or None; a file that is not whole is not looked into."""
-    try:
-        if path.stat().st_uid != os.getuid():
-            raise PermissionError("another user's")
-        content = path.read_bytes()
-        if hashlib.sha256(content[32:]).digest() != content[:32]:
-            raise ValueError("not as it was written")
-        os.utime(path)
-        return serialize_executable.deserialize_and_load(*pickle.loads(content[32:]))
-    except FileNotFoundError:
-        return None
-    except Exception as error:  # it can be compiled again
-        _log.debug("cannot use %s: %s", path, error)
-        return None
-
-
-def _write(path: Path, program: Any) -> None:
-    """Keeps a program, where it can be kept, and removes those that nobody takes any more."""
-    try:
-        content = pickle.dumps(serialize_executable.serialize(program))
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        whole = hashlib.sha256(content).digest() + content
-        files.write_whole(path, lambda file: file.write(whole))
-        for other in path.parent.iterdir():
-            if time.time() - other.stat().st_mtime > _DAYS * 24 * 3600:
-                other.unlink(missing_ok=True)
-    except Exception as error:  # the run goes on without
-        _log.debug("cannot keep %s: %s", path, error)
+        files.write(path, found)
+    return found

@@ -23,6 +23,7 @@ from inception_jax.train.blame import Blame
 from inception_jax.train.checkpoint import Checkpoints
 from inception_jax.train.events import Events
 from inception_jax.train.metrics import MetricsFile
+from inception_jax.train.programs import Recipe
 from inception_jax.train.progress import Progress
 from inception_jax.train.recorder import Recorder
 from inception_jax.train.signals import Stop
@@ -84,6 +85,8 @@ def train(setting: Setting, stop: Stop, *, shown: bool, profile: int) -> Trained
         every_steps=config.train.checkpoint_every_steps,
         every_seconds=config.train.checkpoint_every_seconds,
     )
+    recipe = Recipe(step.train_step, setting.model, config, donate=True)
+    taking_steps = programs.kept(recipe, setting.mesh, calls=config.derived.steps, early=True)
     start, batches, noted = _start(setting, checkpoints)
     done, evaluated = int(start.step), noted.get("evaluated", True)
     events = Events(workdir / "events", done) if first and config.train.tensorboard else None
@@ -103,7 +106,7 @@ def train(setting: Setting, stop: Stop, *, shown: bool, profile: int) -> Trained
     running = loop.Loop(
         start,
         batches,
-        _kept(step.train_step(setting.model, config, setting.mesh), setting, donate=True),
+        taking_steps,
         schedule.rates(config.optim, config.derived),
         _evaluator(setting, line),
         config,
@@ -145,8 +148,10 @@ def _start(
     return jax.device_put(restored, same), batches, host
 
 
-def _kept(function: Any, setting: Setting, *, donate: bool = False) -> Any:
-    return programs.kept(function, setting.model, setting.config, setting.mesh, donate=donate)
+def _evaluation(model: Any, config: ConfigDict, mesh: Mesh) -> Callable[..., Any]:
+    """`step.eval_step`, as a recipe makes it."""
+    del config
+    return step.eval_step(model, mesh)
 
 
 def _best(setting: Setting, done: int) -> Best | None:
@@ -181,7 +186,9 @@ def _evaluator(
     dataset, mesh = setting.dataset, setting.mesh
     size = meshes.filled(setting.config.data.eval_batch_size, mesh)
     config = configs.apply(setting.config, {"data.eval_batch_size": size})
-    step_function = _kept(step.eval_step(setting.model, mesh), setting)
+    recipe = Recipe(_evaluation, setting.model, setting.config)
+    # compiled apart where the training is, whose next steps it would slow down
+    step_function = programs.kept(recipe, mesh, calls=config.derived.steps)
     splits = [split for split in _EVALUATED if dataset.sizes.get(split)]
     if not splits:
         raise errors.UserError(

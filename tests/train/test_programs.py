@@ -18,6 +18,7 @@ from inception_jax.data import colour
 from inception_jax.models import factorization
 from inception_jax.train import mesh as meshes
 from inception_jax.train import programs, state, step
+from inception_jax.train.programs import Recipe
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def config(**overrides):
 def run(traced, cfg, model="network"):
     """Two steps of a fresh look-up: the state and the metrics after them."""
     mesh = meshes.create(cfg)
-    function = programs.kept(jax.jit(traced), model, cfg, mesh, donate=True)
+    function = programs.kept(Recipe(lambda *_: jax.jit(traced), model, cfg, donate=True), mesh)
     state = {"a": jnp.arange(3.0), "b": jnp.ones((2, 2))}
     state = jax.device_put(state, meshes.replicated(mesh))
     batch = meshes.put({"x": np.linspace(0, 1, 8, dtype=np.float32)}, mesh)
@@ -81,6 +82,11 @@ def traces(*arguments, **named):
     return traced.times
 
 
+def kept(folder):
+    """The programs that are there."""
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def forget_jax_s_cache(folder):
     """As on a machine whose own cache of JAX was emptied."""
     jax.clear_caches()
@@ -94,7 +100,7 @@ def test_a_program_that_is_kept_is_not_traced_again_and_gives_the_same_bits(cach
     one, again = Traced(), Traced()
     first, second = run(one, config()), run(again, config())
     assert (one.times, again.times) == (1, 0)
-    assert len(list(cached.iterdir())) == 1
+    assert len(kept(cached)) == 1
     assert cached.stat().st_mode & 0o777 == 0o700
     expected = 0.75 * np.linspace(0, 1, 8, dtype=np.float32).mean()
     np.testing.assert_allclose(first[0]["a"], np.arange(3) + expected, rtol=1e-6)
@@ -188,7 +194,7 @@ def test_the_digest_follows_every_source_file(tmp_path):
 @pytest.mark.parametrize("damage", ["empty", "nonsense", "half", "a bit"])
 def test_a_damaged_program_is_compiled_again_and_mended(cached, damage, caplog):
     first = run(Traced(), config())
-    (path,) = cached.iterdir()
+    (path,) = kept(cached)
     whole = path.read_bytes()
     middle = len(whole) // 2
     contents = {
@@ -209,22 +215,22 @@ def test_a_damaged_program_is_compiled_again_and_mended(cached, damage, caplog):
 def test_a_program_out_of_jax_s_cache_is_run_but_not_kept(cached):
     """XLA writes it without its functions: the next process would fail at its first step."""
     first = run(Traced(), config())
-    (path,) = cached.iterdir()
+    (path,) = kept(cached)
     path.unlink()
     jax.clear_caches()
     again = Traced()
     jax.tree.map(np.testing.assert_array_equal, run(again, config()), first)
-    assert (again.times, list(cached.iterdir())) == (1, [])
+    assert (again.times, kept(cached)) == (1, [])
 
 
 def test_programs_that_nobody_takes_are_removed(cached):
     run(Traced(), config())
-    (old,) = cached.iterdir()
+    (old,) = kept(cached)
     long_ago = time.time() - 40 * 24 * 3600
     os.utime(old, (long_ago, long_ago))
     forget_jax_s_cache(cached)
     run(Traced(), config(**{"model.width": 0.25}))
-    assert old not in list(cached.iterdir())
+    assert old not in kept(cached)
 
 
 def test_a_folder_that_cannot_be_written_costs_only_the_time(cached):
@@ -248,7 +254,7 @@ def test_nothing_is_kept_where_a_program_may_follow_from_something_else(cached, 
             jax.config.update("jax_compilation_cache_dir", "gs://bucket/programs")
     mesh = meshes.create(config())
     function = jax.jit(Traced())
-    assert programs.kept(function, "network", config(), mesh, donate=True) is function
+    assert programs.kept(Recipe(lambda *_: function, "network", config()), mesh) is function
     assert not cached.exists()
     assert not Path("gs:").exists()
 
@@ -262,7 +268,7 @@ def test_a_second_process_trains_from_the_program_of_the_first(tmp_path):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "NPROC": "1"}
     for name in "ab":
         subprocess.run([*command, str(tmp_path / name)], env=environment, check=True, timeout=300)
-    kept = list(tmp_path.glob("inception_jax/compiled/*/whole/*"))
+    kept = list(tmp_path.glob("inception_jax/compiled/*/whole/*/*"))
     assert len(kept) == 2  # training and evaluation
     for name in ("variables.msgpack", "predictions.npz"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
