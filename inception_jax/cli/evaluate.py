@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> None:
     startup.prepare()
     from inception_jax.evaluate import predictions
     from inception_jax.evaluate import run as evaluation
+    from inception_jax.train import programs
 
+    programs.enable()
     if args.save:
         predictions.check_suffix(args.save)
     overrides = {**({"data.name": args.data} if args.data else {}), **args.overrides}

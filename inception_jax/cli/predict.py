@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> None:
     if args.top < 1:
         raise errors.UsageError(f"--top must be at least 1, got {args.top}")
     from inception_jax.evaluate import images, members
+    from inception_jax.train import programs
 
+    programs.enable()
     member = members.open_member(args.workdir, args.weights or "both", args.checkpoint)
     kind = "ema" if "ema" in member.variables else "raw"
     member = dataclasses.replace(member, variables={kind: member.variables[kind]})

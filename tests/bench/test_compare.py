@@ -12,8 +12,8 @@ from inception_jax.bench.compare import Side
 from inception_jax.cli import main
 
 ABOUT = {"versions": {"jax": "1"}, "machine": {"cpu": "x", "cores": 2, "devices": 2}}
-OURS = Side((10.0, 30.0, 20.0), 5.0, 2_000_000_000, 500_000_000, ABOUT)
-THEIRS = Side((10.0, 20.0, 20.0), 1.0, 1_000_000_000, 400_000_000, {"versions": {"torch": "2"}})
+OURS = Side((10.0, 30.0, 20.0), 5.0, 2_000_000_000, 500_000_000, 0, ABOUT)
+THEIRS = Side((10.0, 20.0, 20.0), 1.0, 1_000_000_000, 400_000_000, 0, {"versions": {"torch": "2"}})
 TINY = ("--network", "inception_small", "--config.model.width=0.1", "--config.data.image_size=8")
 
 

@@ -57,8 +57,8 @@ def small(**overrides):
 
 
 def two_steps(recipe, mesh, start, batch, **how):
-    function = programs.kept(recipe, mesh, **how)
-    for rate in np.float32([0.1, 0.2]):
+    function, metrics = programs.kept(recipe, mesh, **how), None
+    for rate in np.asarray([0.1, 0.2], np.float32):
         start, metrics = function(start, batch, rate)
     return jax.device_get((start, metrics))
 
