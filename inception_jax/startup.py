@@ -117,7 +117,7 @@ def give_back() -> None:
     takes others, and later ones those again.
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        time.sleep(0.01)  # a call's own buffers are freed just after its results are there
+        time.sleep(0.05)  # a call's own buffers are freed just after its results are there
         ctypes.CDLL(None).malloc_trim(0)
 
 

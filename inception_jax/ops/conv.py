@@ -30,69 +30,38 @@ def conv(
             "auto" on a CPU has reverse-mode derivatives of any order, and forward over reverse,
             but not `jax.jvp` of the convolution itself; "xla" has all.
     """
-    (above, below), (left, right) = padding
-    height, width, channels, filters = kernel.shape
-    pairs, size = ((above, below), (left, right)), (x.shape[1], x.shape[2])
-    steps, grouped = (strides[0], strides[1]), channels != x.shape[-1]
-    site = Site((height, width), steps, pairs, channels, filters, size, x.dtype.name)
-    if not rules.on_cpu(lowering) or grouped:
-        return plain.conv(x, kernel, strides, pairs)
-    form = rules.choose(rules.FORWARD, site)
-    if form == "product":
-        return _product(x, kernel)
-    if form == rules.choose(rules.GRADIENT, site) == "plain":
-        return plain.conv(x, kernel, strides, pairs)
-    return _conv(x, kernel, site)
+    h, w, channels, filters = kernel.shape
+    site = Site((h, w), strides, tuple(padding), channels, filters, x.shape[1:3], x.dtype.name)
+    if not rules.on_cpu(lowering) or channels != x.shape[-1]:
+        return plain.conv(x, kernel, strides, padding)
+    return _product(x, kernel) if site.pointwise else _conv(x, kernel, site)
 
 
 def _product(x: Array, kernel: Array) -> Array:
-    """1x1 convolution; in two dimensions, so that its gradients need no transposed copies."""
-    y = jnp.dot(x.reshape(-1, x.shape[-1]), kernel.reshape(kernel.shape[2:]))
+    """Every pixel's vector times a matrix [-1,F]; so the gradients need no transposed copies."""
+    y = jnp.dot(x.reshape(-1, x.shape[-1]), kernel.reshape(x.shape[-1], -1))
     return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
 def _primal(x: Array, kernel: Array, site: Site) -> Array:
-    form = rules.choose(rules.FORWARD, site)
+    form = rules.choose(site)
     if form == "winograd":
         return winograd.conv(x, kernel, site.padding, site.tile)
-    if form == "rows":
-        return _row_products(x, kernel, site)
+    if form == "patches":
+        pixels = plain.slices(x, site.kernel, site.strides, site.padding)
+        return _product(jnp.concatenate(list(pixels), -1), kernel)
     if form == "padded_width":
-        step = site.strides[1]
-        wide = plain.conv(x, kernel, site.strides, (site.padding[0], (step, 0)))
+        wide = plain.conv(x, kernel, site.strides, (site.padding[0], (site.strides[1], 0)))
         return wide[:, :, 1:]
     return plain.conv(x, kernel, site.strides, site.padding)
 
 
-def _row_products(x: Array, kernel: Array, site: Site) -> Array:
-    """A convolution as one matrix product for each of the kernel's rows."""
-    columns, (down, right) = site.kernel[1], site.strides
-    padded = plain.bordered(x, site.padding)
-    bottom, end = (side - n + 1 for side, n in zip(padded.shape[1:3], site.kernel, strict=True))
-    wide = jnp.concatenate([padded[:, :, j : j + end : right] for j in range(columns)], -1)
-    parts = [
-        _product(wide[:, i : i + bottom : down], row.reshape(1, 1, -1, site.filters))
-        for i, row in enumerate(kernel)
-    ]
-    return functools.reduce(jnp.add, parts)
-
-
-def _forward(x: Array, kernel: Array, site: Site) -> tuple[Array, tuple[Array, Array]]:
-    return _primal(x, kernel, site), (x, kernel)
-
-
 def _backward(site: Site, residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
-    x, kernel = residuals
-    form = rules.choose(rules.GRADIENT, site)
-    if form == "winograd":
-        return winograd.gradients(x, kernel, cotangent, site.padding, site.tile)
-    direct = lambda x, kernel: plain.conv(x, kernel, site.strides, site.padding)  # noqa: E731
-    image_gradient, gradient = jax.vjp(direct, x, kernel)[1](cotangent)
-    if form == "rows":
-        _, transpose = jax.vjp(lambda kernel: _row_products(x, kernel, site), kernel)
-        (gradient,) = transpose(cotangent)
-    return image_gradient, gradient
+    if rules.choose(site) == "winograd":
+        return winograd.gradients(*residuals, cotangent, site.padding, site.tile)
+    direct = functools.partial(plain.conv, strides=site.strides, padding=site.padding)
+    return jax.vjp(direct, *residuals)[1](cotangent)
 
 
 _conv = jax.custom_vjp(_primal, nondiff_argnums=(2,))
-_conv.defvjp(_forward, _backward)
+_conv.defvjp(lambda x, kernel, site: (_primal(x, kernel, site), (x, kernel)), _backward)

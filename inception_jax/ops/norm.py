@@ -11,6 +11,8 @@ from jax import Array, lax
 
 from inception_jax.ops import plain, rules
 
+Kept = tuple[Array, Array, Array, Array, Array]
+
 
 def batch_norm_train(
     x: Array,
@@ -53,65 +55,53 @@ def batch_norm_train(
     return y.reshape(x.shape), mean.mean(0), var.mean(0)
 
 
-def _primal(
-    x: Array, scale: Array, bias: Array, epsilon: float, relu: bool
-) -> tuple[Array, Array, Array]:
-    """Batch norm of x[M,C] over M; y like x, mean and variance f32[C]."""
-    return _forward(x, scale, bias, epsilon, relu)[0]
-
-
 def _forward(
     x: Array, scale: Array, bias: Array, epsilon: float, relu: bool
-) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
-    wide = x.astype(jnp.float32)
-    mean, var = _moments(wide)
-    inverse = lax.rsqrt(var + epsilon)
-    y = _affine(wide, mean, inverse, scale, bias)
-    y = jax.nn.relu(y) if relu else y
-    return (y.astype(x.dtype), mean, var), (x, mean, inverse, scale, bias)
+) -> tuple[tuple[Array, Array, Array], Kept]:
+    """Batch norm of x[M,C] over M; y like x, mean and variance f32[C]; and what it keeps."""
+    mean, var = _moments(x)
+    kept = x, mean, lax.rsqrt(var + epsilon), scale, bias
+    y = jax.nn.relu(_affine(*kept)) if relu else _affine(*kept)
+    return (y.astype(x.dtype), mean, var), kept
 
 
 def _backward(
-    epsilon: float, relu: bool, residuals: tuple[Array, ...], cotangents: tuple[Array, ...]
+    epsilon: float, relu: bool, kept: Kept, cotangents: tuple[Array, ...]
 ) -> tuple[Array, Array, Array]:
     """Gradients from the input alone: the sign of the output is computed again, not kept."""
-    x, mean, inverse, scale, bias = residuals
-    through = (x.astype(jnp.float32), cotangents[0].astype(jnp.float32), mean, inverse, scale, bias)
-    total, product = _sums(*through, relu=relu)
+    x, mean, inverse, scale, bias = kept
+    total, product = _sums(cotangents[0], kept, relu=relu)
     # Per channel: the gradient of x is a * gradient + b * x + c.
     a = inverse * scale.astype(jnp.float32)
     b = (2.0 * cotangents[2] - a * jnp.square(inverse) * product) / x.shape[0]
     c = (cotangents[1] - a * total) / x.shape[0] - b * mean
-    grad_x = (a[None] * _passed(*through, relu) + b[None] * through[0] + c[None]).astype(x.dtype)
-    return grad_x, (product * inverse).astype(scale.dtype), total.astype(bias.dtype)
+    grad_x = a[None] * _passed(cotangents[0], kept, relu) + b[None] * x + c[None]
+    return grad_x.astype(x.dtype), (product * inverse).astype(scale.dtype), total.astype(bias.dtype)
 
 
 @plain.whole()
 def _moments(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance f32[C] of x[M,C] over M."""
-    mean = _sum(x) / x.shape[0]
-    return mean, _sum(jnp.square(x - mean[None])) / x.shape[0]
+    wide = x.astype(jnp.float32)
+    mean = _sum(wide) / x.shape[0]
+    return mean, _sum(jnp.square(wide - mean[None])) / x.shape[0]
 
 
 @plain.whole("relu")
-def _sums(
-    x: Array, gradient: Array, mean: Array, inverse: Array, scale: Array, bias: Array, relu: bool
-) -> tuple[Array, Array]:
-    """Over M of the gradient that ReLU lets through, and of it times x - mean."""
-    passed = _passed(x, gradient, mean, inverse, scale, bias, relu)
+def _sums(gradient: Array, kept: Kept, relu: bool) -> tuple[Array, Array]:
+    """Over M: of the gradient that ReLU lets through, and of it times x - mean."""
+    passed = _passed(gradient, kept, relu)
     total = _sum(passed)
-    return total, _sum(passed * x) - mean * total
+    return total, _sum(passed * kept[0]) - kept[1] * total
 
 
-def _passed(
-    x: Array, gradient: Array, mean: Array, inverse: Array, scale: Array, bias: Array, relu: bool
-) -> Array:
-    """The gradient [M,C] of what ReLU is of, from that of the output."""
-    positive = _affine(x, mean, inverse, scale, bias) > 0
-    return jnp.where(positive, gradient, 0.0) if relu else gradient
+def _passed(gradient: Array, kept: Kept, relu: bool) -> Array:
+    """f32[M,C], the gradient that ReLU lets through."""
+    wide = gradient.astype(jnp.float32)
+    return jnp.where(_affine(*kept) > 0, wide, 0.0) if relu else wide
 
 
-_normalise = jax.custom_vjp(_primal, nondiff_argnums=(3, 4))
+_normalise = jax.custom_vjp(lambda *given: _forward(*given)[0], nondiff_argnums=(3, 4))
 _normalise.defvjp(_forward, _backward)
 
 
@@ -126,6 +116,6 @@ def _sum(x: Array) -> Array:
 
 
 def _affine(x: Array, mean: Array, inverse: Array, scale: Array, bias: Array) -> Array:
-    """(x - mean) * inverse * scale + bias for x[M,C] and statistics [C]."""
+    """(x - mean) * inverse * scale + bias for x[M,C] and statistics [C], in float32."""
     factor = inverse * scale.astype(jnp.float32)
     return (x - mean[None]) * factor[None] + bias.astype(jnp.float32)[None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec, TypeVar
 
 import jax
@@ -89,6 +89,17 @@ def bordered(x: Array, padding: Padding, fill: float = 0.0) -> Array:
         )
         x = jnp.concatenate([before, x, after], axis) if any(sides) else x
     return x
+
+
+def slices(
+    x: Array, window: Pair, strides: Pair, padding: Padding, fill: float = 0.0
+) -> Iterator[Array]:
+    """For each place in a window, in reading order, the pixels of all windows at that place."""
+    padded = bordered(x, padding, fill)
+    (rows, columns), (down, right), (height, width) = window, strides, padded.shape[1:3]
+    for i in range(rows):
+        for j in range(columns):
+            yield padded[:, i : i + height - rows + 1 : down, j : j + width - columns + 1 : right]
 
 
 def lowest(dtype: jnp.dtype) -> float:

@@ -20,10 +20,10 @@ class Site(NamedTuple):
 
     kernel: tuple[int, int]
     strides: tuple[int, int]
-    padding: tuple[tuple[int, int], tuple[int, int]]
+    padding: tuple[tuple[int, int], ...]
     channels: int
     filters: int
-    size: tuple[int, int]
+    size: tuple[int, ...]
     dtype: str
 
     @property
@@ -58,47 +58,34 @@ class Site(NamedTuple):
         """
         wide = min(self.channels, self.filters) >= 32 and math.prod(self.size) >= 200
         plain = self.strides != (1, 1) or self.dtype != "float32"
-        covered = all(
-            max(pads) < side for pads, side in zip(self.padding, self.kernel, strict=True)
-        )
+        covered = all(max(p) < n for p, n in zip(self.padding, self.kernel, strict=True))
         return wide and covered and not plain and self.tile != (1, 1)
 
-
-Table = tuple[tuple[str, Callable[[Site], bool]], ...]
 
 # Kernel -> tile: the faster of those measured.
 TILES = {(3, 3): (2, 2), (5, 5): (4, 4), (1, 7): (1, 4), (7, 1): (4, 1)}
 
-FORWARD: Table = (
-    # 73² 80->192: 80 and 118; 35² 96->96: 78 and 98; 5x5 48->64: 77 and 95; 17² 192->192 1x7: 74
-    # and 120, in FLOP of the direct sum.
+FORMS: tuple[tuple[str, Callable[[Site], bool]], ...] = (
+    # 73² 80->192: 80 and 118, its gradients 59 and 105; 35² 96->96: 78 and 98, 62 and 100; 5x5
+    # 48->64: 77 and 95, 49 and 107; 17² 192->192 1x7: 74 and 120, 62 and 105; 147² 32->64,
+    # gradients: 54 and 66; in FLOP of the direct sum.
     ("winograd", lambda site: site.filtered),
     # 1x1: a convolution 62-88, a product 78-103; its filter gradient 13-41 and 42-94.
     ("product", lambda site: site.pointwise),
-    # 28² 1->8: 1 and 3; 3->8: 4 and 13.
-    ("rows", lambda site: site.first),
+    # Batch 64: 28² 1->16: 3 and 7; 32² 3->16: 9 and 10. The gradients are direct.
+    ("patches", lambda site: site.first),
     # 149² 32->32: 20 and 95; 73² 80->192: 35 and 98; 35² 288->384 stride 2: 61 and 75;
-    # 24² 16->32: 45 and 85. One column is enough; it costs 1 / width.
+    # 24² 16->32: 45 and 85. One column is enough; it costs 1 / width. The gradients are direct.
     ("padded_width", lambda site: site.unpadded and site.kernel[1] > 1 and site.channels >= 8),
-)
-
-# Of both gradients; "rows" is about the filters' alone.
-GRADIENT: Table = (
-    # 73² 80->192: 59 and 105; 35² 96->96: 62 and 100; 5x5 48->64: 49 and 107; 17² 192->192 1x7: 62
-    # and 105; 147² 32->64: 54 and 66.
-    ("winograd", lambda site: site.filtered),
-    # Filters, 35² 288->384 stride 2: 61 and 56; 17² 192->320: 60 and 62. A product for each pixel
-    # of the kernel in place of each row reached 97 where the convolution reached 55.
-    ("rows", lambda site: site.unpadded and site.channels >= 64),
 )
 
 MAX_POOL_PIXELS = 25
 """Largest window that is pooled as shifted slices; beyond it `reduce_window` compiles faster."""
 
 
-def choose(table: Table, site: Site) -> str:
+def choose(site: Site) -> str:
     """Name of the form for `site`; "plain" where no rule matches."""
-    return next((name for name, matches in table if matches(site)), "plain")
+    return next((name for name, matches in FORMS if matches(site)), "plain")
 
 
 def on_cpu(lowering: str) -> bool:

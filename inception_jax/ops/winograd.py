@@ -133,10 +133,8 @@ def _joined(x: Array, size: Sequence[int], taps: Sequence[int], tile: Pair) -> A
 @whole("m", "r", "axis", "length")
 def _merged(x: Array, m: int, r: int, axis: int, length: int) -> Array:
     """Outputs along one axis, from the products of its tiles, which come first."""
-    total = jnp.zeros((), x.dtype)
-    for products, column in zip(x, transforms(m, r).outputs.astype(x.dtype), strict=True):
-        part = jnp.expand_dims(products, axis + 1)
-        total = total + _along(column, axis + 1, part.ndim) * part
+    each = zip(transforms(m, r).outputs.astype(x.dtype), jnp.expand_dims(x, axis + 2), strict=True)
+    total = functools.reduce(jnp.add, [_along(row, axis + 1, x.ndim) * part for row, part in each])
     total = total.reshape(*total.shape[:axis], -1, *total.shape[axis + 2 :])
     return lax.slice_in_dim(total, 0, length, axis=axis)
 
