@@ -8,6 +8,7 @@ of its heap are thousands of gaps, through which every buffer of a step is then 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
@@ -32,20 +33,21 @@ _log = logging.getLogger(__name__)
 
 
 class Ahead:
-    """What is under way for a function before its arguments are there, and so its program's name.
+    """Where a function's program comes from, if not from this process.
 
     Args:
-        folder: the programs of its recipe. The newest of them is being read; where there is none,
-            the process that will compile one is starting.
-        apart: whether to compile in a process of its own.
+        folder: the programs of its recipe.
+        apart: whether one that is not there is compiled in a process of its own.
+        early: whether to begin before the function's arguments are there, and so its program's
+            name: the newest program is read, or the process that will compile one starts.
     """
 
-    def __init__(self, folder: Path, *, apart: bool) -> None:
-        self._apart, self._newest = apart, kept.newest(folder)
+    def __init__(self, folder: Path, *, apart: bool, early: bool) -> None:
+        self._apart, self._newest = apart, kept.newest(folder) if early else None
         pool = ThreadPoolExecutor(1)
         self._reading = pool.submit(kept.read, self._newest) if self._newest else None
         pool.shutdown(wait=False)
-        self._process = _Process() if apart and not self._newest else None
+        self._process = _started() if apart and early and not self._newest else None
 
     def read(self, path: Path) -> Any:
         """The program that is kept there, or None."""
@@ -55,9 +57,10 @@ class Ahead:
 
     def compiled(self, recipe: Recipe, tree: Any, rest: tuple[Any, ...], path: Path) -> Any:
         """The program for these arguments, from a process of its own, or None."""
-        if not self._apart:
+        process, self._process = self._process or (_started() if self._apart else None), None
+        if process is None:
             return None
-        (self._process or _Process()).compile((recipe, *jax.tree.map(_shape, (tree, rest)), path))
+        process.compile((recipe, *jax.tree.map(_shape, (tree, rest)), path))
         return kept.read(path)
 
 
@@ -84,16 +87,26 @@ class _Process:
     def compile(self, request: Any) -> None:
         """Returns when it has ended; what it could not do is this process's to do."""
         with self._process, self._said:
+            assert self._process.stdin
             try:
-                assert self._process.stdin
                 self._process.stdin.write(pickle.dumps(request))
                 self._process.stdin.flush()
             except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
                 _log.debug("cannot ask for a program: %s", error)
                 self._process.kill()
+                with contextlib.suppress(OSError):  # it tries once more
+                    self._process.stdin.close()
             if self._process.wait():
                 self._said.seek(0)
                 _log.debug("not compiled apart: %s", self._said.read().decode(errors="replace"))
+
+
+def _started() -> _Process | None:
+    try:
+        return _Process()
+    except OSError as error:
+        _log.debug("cannot start a compiler: %s", error)
+        return None
 
 
 def _end_with_parent() -> None:

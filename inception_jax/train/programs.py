@@ -90,23 +90,23 @@ def kept(recipe: Recipe, mesh: Mesh, *, calls: int = 1, early: bool = False) -> 
     folder, apart = home(recipe, mesh), calls >= APART
     if folder is None:
         return recipe.make(recipe.model, recipe.config, mesh)
-    ahead = compiler.Ahead(folder, apart=apart) if early else None
+    ahead = compiler.Ahead(folder, apart=apart, early=early)
     programs: dict[Any, Callable[..., Any]] = {}
 
     def call(tree: Any, *rest: Any) -> Any:
         structure = jax.tree.structure((tree, *rest))
         first = structure not in programs
         if first:
-            found, path = ahead or compiler.Ahead(folder, apart=apart), folder / name(tree, rest)
-            program = found.read(path) or found.compiled(recipe, tree, rest, path)
+            path = folder / name(tree, rest)
+            program = ahead.read(path) or ahead.compiled(recipe, tree, rest, path)
             programs[structure] = program or compiled(recipe, mesh, tree, rest, path)
         leaves, results = programs[structure](jax.tree.leaves(tree), *rest)
         if first:
             jax.block_until_ready(results)
             startup.give_back()
-        return (
-            (jax.tree.unflatten(jax.tree.structure(tree), leaves), results) if leaves else results
-        )
+        if not leaves:
+            return results
+        return jax.tree.unflatten(jax.tree.structure(tree), leaves), results
 
     return call
 

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,12 +92,17 @@ class Unpicklable:
         raise TypeError("no")
 
 
-@pytest.mark.parametrize("why", ["not to be pickled", "another setting", "not to be found"])
+@pytest.mark.parametrize(
+    "why", ["not to be pickled", "another setting", "not to be found", "ends", "not there"]
+)
 def test_what_cannot_be_compiled_apart_is_compiled_here(home, monkeypatch, why, caplog):
     model = Unpicklable() if why == "not to be pickled" else "network"
     make = (lambda *_: local(*_)) if why == "not to be found" else local
     if why == "another setting":
         monkeypatch.setenv("JAX_NUMPY_RANK_PROMOTION", "allow")
+    if why in ("ends", "not there"):
+        name = {"ends": "false", "not there": "no_such_program"}[why]
+        monkeypatch.setattr(sys, "executable", shutil.which(name) or name)
     mesh = meshes.of_all()
     batch = meshes.put({"x": np.ones(8, np.float32)}, mesh)
     with caplog.at_level("DEBUG"):
@@ -104,7 +110,7 @@ def test_what_cannot_be_compiled_apart_is_compiled_here(home, monkeypatch, why, 
         tree, found = function(jax.device_put([jnp.ones(2)], meshes.replicated(mesh)), batch)
     assert found["sum"] == 8
     np.testing.assert_array_equal(tree[0], [9, 9])
-    said = {"not to be pickled": "cannot ask", "another setting": "would be another"}
+    said = {"another setting": "would be another", "ends": "", "not there": "cannot start"}
     assert said.get(why, "cannot ask") in caplog.text
 
 
