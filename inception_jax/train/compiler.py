@@ -74,15 +74,17 @@ class _Process:
     def __init__(self) -> None:
         root = str(Path(inception_jax.__file__).parents[1])
         paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(
-            (sys.executable, "-m", __name__),
-            stdin=subprocess.PIPE,
-            stdout=self._said,
-            stderr=self._said,
-            env=os.environ | {"PYTHONPATH": paths},
-            start_new_session=True,  # a signal to stop is for the run, which goes on to its end
-        )
+        with contextlib.ExitStack() as stack:
+            self._said = stack.enter_context(tempfile.TemporaryFile())
+            self._process = subprocess.Popen(
+                (sys.executable, "-m", __name__),
+                stdin=subprocess.PIPE,
+                stdout=self._said,
+                stderr=self._said,
+                env=os.environ | {"PYTHONPATH": paths},
+                start_new_session=True,  # a signal to stop is for the run, which goes on
+            )
+            stack.pop_all()  # `compile` closes it
 
     def compile(self, request: Any) -> None:
         """Returns when it has ended; what it could not do is this process's to do."""
