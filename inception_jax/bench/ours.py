@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from inception_jax import cost, models
 from inception_jax.bench import peak
@@ -63,17 +61,12 @@ def create(setting: Setting, *, keep: bool) -> Program:
         images = jax.ShapeDtypeStruct((1, *shape), np.float32)
         variables = initial.variables(model.init, jax.random.key(config.seed), images)
         folded, variables = models.fold_batch_norm(model, jax.device_put(variables))
-        forward = function(Recipe(_evaluation, folded, config))
+        forward = function(Recipe(step.evaluation, folded, config))
         return Program(forward, (jax.device_put(variables, same), batch), carries=False)
     training = function(Recipe(step.train_step, model, config, donate=True))
     now = state.create(model, config, shape, sharding=same)
     rate = jax.device_put(np.float32(config.optim.learning_rate), same)
     return Program(training, (now, batch, rate), carries=True)
-
-
-def _evaluation(model: Any, config: ConfigDict, mesh: Mesh) -> Callable[..., Any]:
-    del config
-    return step.eval_step(model, mesh)
 
 
 def repeated(program: Program, function: Callable[..., Any]) -> Callable[[], None]:

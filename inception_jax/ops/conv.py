@@ -28,13 +28,15 @@ def conv(
         padding: zeros before and after, for height and for width.
         lowering: "auto" (the fast form for this platform and shape) or "xla" (the plain op).
             "auto" on a CPU has reverse-mode derivatives of any order, and forward over reverse,
-            but not `jax.jvp` of the convolution itself; "xla" has all.
+            but `jax.jvp` of the convolution itself only where its form is plain or a product;
+            "xla" has all.
     """
     h, w, channels, filters = kernel.shape
     site = Site((h, w), strides, tuple(padding), channels, filters, x.shape[1:3], x.dtype.name)
-    if not rules.on_cpu(lowering) or channels != x.shape[-1]:
+    form = rules.choose(site) if rules.on_cpu(lowering) and channels == x.shape[-1] else "plain"
+    if form == "plain":
         return plain.conv(x, kernel, strides, padding)
-    return _product(x, kernel) if site.pointwise else _conv(x, kernel, site)
+    return _product(x, kernel) if form == "product" else _conv(x, kernel, site)
 
 
 def _product(x: Array, kernel: Array) -> Array:
@@ -50,10 +52,7 @@ def _primal(x: Array, kernel: Array, site: Site) -> Array:
     if form == "patches":
         pixels = plain.slices(x, site.kernel, site.strides, site.padding)
         return _product(jnp.concatenate(list(pixels), -1), kernel)
-    if form == "padded_width":
-        wide = plain.conv(x, kernel, site.strides, (site.padding[0], (site.strides[1], 0)))
-        return wide[:, :, 1:]
-    return plain.conv(x, kernel, site.strides, site.padding)
+    return plain.conv(x, kernel, site.strides, (site.padding[0], (site.strides[1], 0)))[:, :, 1:]
 
 
 def _backward(site: Site, residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:

@@ -75,7 +75,8 @@ def _backward(
     a = inverse * scale.astype(jnp.float32)
     b = (2.0 * cotangents[2] - a * jnp.square(inverse) * product) / x.shape[0]
     c = (cotangents[1] - a * total) / x.shape[0] - b * mean
-    grad_x = a[None] * _passed(cotangents[0], kept, relu) + b[None] * x + c[None]
+    passed = _passed(cotangents[0], kept, relu)
+    grad_x = a[None] * passed + b[None] * x.astype(jnp.float32) + c[None]
     return grad_x.astype(x.dtype), (product * inverse).astype(scale.dtype), total.astype(bias.dtype)
 
 
@@ -90,9 +91,10 @@ def _moments(x: Array) -> tuple[Array, Array]:
 @plain.whole("relu")
 def _sums(gradient: Array, kept: Kept, relu: bool) -> tuple[Array, Array]:
     """Over M: of the gradient that ReLU lets through, and of it times x - mean."""
+    x, mean, *_ = kept
     passed = _passed(gradient, kept, relu)
     total = _sum(passed)
-    return total, _sum(passed * kept[0]) - kept[1] * total
+    return total, _sum(passed * x.astype(jnp.float32)) - mean * total
 
 
 def _passed(gradient: Array, kept: Kept, relu: bool) -> Array:
@@ -107,7 +109,7 @@ _normalise.defvjp(_forward, _backward)
 
 def _sum(x: Array) -> Array:
     """Sum of x[M,C] over M: of every eight rows in the loop that makes them, then as a product."""
-    # rows of one device alone, where M is split over several
+    # of one device alone, where M is split over all of them
     count = math.gcd(8, len(x), len(x) // jax.device_count())
     rows = x.reshape(-1, count, x.shape[1])
     sums = functools.reduce(jnp.add, [rows[:, index] for index in range(count)])

@@ -38,7 +38,7 @@ def max_pool(
         padding: border before and after, for height and for width.
         lowering: "auto" or "xla"; see `ops.conv`.
     """
-    if not rules.on_cpu(lowering) or window[0] * window[1] > rules.MAX_POOL_PIXELS:
+    if not rules.on_cpu(lowering) or window[0] * window[1] > rules.POOL_PIXELS:
         return plain.max_pool(x, window, strides, padding)
     return _max_pool(x, Windows(window, strides, tuple(padding), x.shape[1:3]))
 
@@ -66,10 +66,10 @@ def avg_pool(
         ones = jnp.ones((1, *x.shape[1:3], 1), jnp.float32)  # bfloat16 counts to 256
         count = plain.sum_pool(ones, window, strides, padding)
     share = jnp.asarray(1 / count, x.dtype)
-    if not rules.on_cpu(lowering):
-        return plain.sum_pool(x, window, strides, padding) * share
     if tuple(window) == x.shape[1:3] and not any(map(any, padding)):
         return jnp.sum(x, (1, 2), keepdims=True) * share
+    if not rules.on_cpu(lowering) or window[0] * window[1] > rules.POOL_PIXELS:
+        return plain.sum_pool(x, window, strides, padding) * share
     return reduce(jnp.add, plain.slices(x, window, strides, padding)) * share
 
 

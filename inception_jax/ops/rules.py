@@ -79,7 +79,7 @@ FORMS: tuple[tuple[str, Callable[[Site], bool]], ...] = (
     ("padded_width", lambda site: site.unpadded and site.kernel[1] > 1 and site.channels >= 8),
 )
 
-MAX_POOL_PIXELS = 25
+POOL_PIXELS = 25
 """Largest window that is pooled as shifted slices; beyond it `reduce_window` compiles faster."""
 
 

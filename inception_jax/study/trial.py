@@ -104,7 +104,7 @@ def run(folder: Path, prepare: bool = False) -> None:
     from inception_jax import train
     from inception_jax.train import programs
 
-    programs.enable()
+    programs.enable(apart=False)  # its memory is the trial's, and one of an arm's compiles
     config.parallel.update(place)
     train.run(config, str(folder), progress=False)
 

@@ -1,4 +1,4 @@
-"""A process that compiles one program for another, and what can be done before it is asked to.
+"""A process that compiles one program for another.
 
 `python -m inception_jax.train.compiler` reads a pickled request, writes the program to its place
 and ends. A process that compiles for itself steps more slowly afterwards: what compiling leaves
@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-import inception_jax
-from inception_jax.train import kept
+from inception_jax.train import program_files
 
 if TYPE_CHECKING:
     from inception_jax.train.programs import Recipe
@@ -43,17 +42,22 @@ class Ahead:
     """
 
     def __init__(self, folder: Path, *, apart: bool, early: bool) -> None:
-        self._apart, self._newest = apart, kept.newest(folder) if early else None
+        self._apart = apart and program_files.writable(folder)
+        self._newest = program_files.newest(folder) if early else None
         pool = ThreadPoolExecutor(1)
-        self._reading = pool.submit(kept.read, self._newest) if self._newest else None
+        self._reading = pool.submit(program_files.read, self._newest) if self._newest else None
         pool.shutdown(wait=False)
-        self._process = _started() if apart and early and not self._newest else None
+        self._process = _started() if self._apart and early and not self._newest else None
 
     def read(self, path: Path) -> Any:
         """The program that is kept there, or None."""
-        if self._reading and path == self._newest:
-            return self._reading.result()
-        return kept.read(path)
+        reading, self._reading = self._reading, None
+        ahead = reading if path == self._newest else None
+        found = ahead.result() if ahead else program_files.read(path)
+        if found is not None:
+            program_files.taken(path)
+            self.close()
+        return found
 
     def compiled(self, recipe: Recipe, tree: Any, rest: tuple[Any, ...], path: Path) -> Any:
         """The program for these arguments, from a process of its own, or None."""
@@ -61,23 +65,31 @@ class Ahead:
         if process is None:
             return None
         process.compile((recipe, *jax.tree.map(_shape, (tree, rest)), path))
-        return kept.read(path)
+        return program_files.read(path)
+
+    def close(self) -> None:
+        """Ends a process that was not needed."""
+        if self._process:
+            self._process.close()
+        self._process = None
 
 
 def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype)
+    weak = getattr(leaf, "weak_type", False)
+    return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, weak_type=weak)
 
 
 class _Process:
     """A process that waits for a request; it ends with this one, however that ends."""
 
     def __init__(self) -> None:
-        root = str(Path(inception_jax.__file__).parents[1])
-        paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+        if not sys.executable or getattr(sys, "frozen", False):
+            raise OSError("there is no interpreter to start")
+        paths = os.pathsep.join(filter(None, sys.path))
         with contextlib.ExitStack() as stack:
             self._said = stack.enter_context(tempfile.TemporaryFile())
             self._process = subprocess.Popen(
-                (sys.executable, "-m", __name__),
+                (sys.executable, "-P", "-m", __name__),  # nothing of the working directory's
                 stdin=subprocess.PIPE,
                 stdout=self._said,
                 stderr=self._said,
@@ -88,19 +100,25 @@ class _Process:
 
     def compile(self, request: Any) -> None:
         """Returns when it has ended; what it could not do is this process's to do."""
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(pickle.dumps(request))
+            self._process.stdin.flush()
+        except Exception as error:
+            _log.debug("cannot ask for a program: %s", error)
+            self._process.kill()
+        if self._process.wait():
+            self._said.seek(0)
+            _log.debug("not compiled apart: %s", self._said.read().decode(errors="replace"))
+        self.close()
+
+    def close(self) -> None:
+        """Ends it, where it still waits."""
+        assert self._process.stdin
+        with contextlib.suppress(OSError):  # of what it did not read
+            self._process.stdin.close()
         with self._process, self._said:
-            assert self._process.stdin
-            try:
-                self._process.stdin.write(pickle.dumps(request))
-                self._process.stdin.flush()
-            except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
-                _log.debug("cannot ask for a program: %s", error)
-                self._process.kill()
-                with contextlib.suppress(OSError):  # it tries once more
-                    self._process.stdin.close()
-            if self._process.wait():
-                self._said.seek(0)
-                _log.debug("not compiled apart: %s", self._said.read().decode(errors="replace"))
+            self._process.wait()
 
 
 def _started() -> _Process | None:
@@ -112,7 +130,7 @@ def _started() -> _Process | None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # unbuffered: a thread in a buffered read would hold its lock to the end
     os._exit(1)
 
 
@@ -132,7 +150,11 @@ def main() -> None:
     home = programs.home(recipe, mesh)
     if home is None or home / programs.name(tree, rest) != path:
         sys.exit("the program would be another")
+    # what comes out of JAX's cache cannot be kept, so that each process would ask for it again
+    jax.config.update("jax_enable_compilation_cache", False)
     programs.compiled(recipe, mesh, tree, rest, path)
+    if not path.exists():
+        sys.exit("the program cannot be kept")
     os._exit(0)  # without the second that JAX takes to unload
 
 

@@ -3,8 +3,8 @@
 JAX's own cache spares the compiler, but is asked only after tracing and lowering, which are 3 of
 the 19 s of a small trial. A step is kept beside it, under a digest of all that it follows from:
 the keys of the config that a step reads, the network, arguments, sources, versions, flags and
-processor. Only a process that has called `enable` keeps programs and takes kept ones: a trial or
-`inception-jax train`, which run this package as it lies on the disk and nothing of a user's.
+processor. Only a process that has called `enable` keeps programs and takes kept ones: a trial or a
+command, which run this package as it lies on the disk and nothing of a user's.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ import inception_jax
 from inception_jax import config as configs
 from inception_jax import startup
 from inception_jax.models import factorization
-from inception_jax.train import compiler, result
-from inception_jax.train import kept as files
+from inception_jax.train import compiler, program_files, result
 from inception_jax.train import mesh as meshes
 
 FOLDER = "whole"
@@ -40,11 +39,17 @@ APART = 200
 """Calls for which it pays to compile a program in a process of its own."""
 
 _digest_of_sources = ""  # "" until `enable`
+_apart = False
 
 
-def enable() -> None:
-    """Keeps programs from now on; called as a process starts, before its sources can change."""
-    global _digest_of_sources
+def enable(*, apart: bool = True) -> None:
+    """Keeps programs from now on; called as a process starts, before its sources can change.
+
+    Args:
+        apart: whether those that are called often are compiled in a process of their own.
+    """
+    global _apart, _digest_of_sources
+    _apart = apart
     _digest_of_sources = sources(Path(inception_jax.__file__).parent)
 
 
@@ -87,21 +92,21 @@ def kept(recipe: Recipe, mesh: Mesh, *, calls: int = 1, early: bool = False) -> 
         calls: how many are expected; for many of them the program is compiled apart.
         early: whether to begin at once with what can be done before the first call.
     """
-    folder, apart = home(recipe, mesh), calls >= APART
+    folder, apart = home(recipe, mesh), _apart and calls >= APART
     if folder is None:
         return recipe.make(recipe.model, recipe.config, mesh)
     ahead = compiler.Ahead(folder, apart=apart, early=early)
     programs: dict[Any, Callable[..., Any]] = {}
 
     def call(tree: Any, *rest: Any) -> Any:
-        structure = jax.tree.structure((tree, *rest))
-        first = structure not in programs
+        key = jax.tree.structure((tree, *rest)), *(leaf.shape for leaf in jax.tree.leaves(rest))
+        first = key not in programs
         if first:
             path = folder / name(tree, rest)
             program = ahead.read(path) or ahead.compiled(recipe, tree, rest, path)
-            programs[structure] = program or compiled(recipe, mesh, tree, rest, path)
-        leaves, results = programs[structure](jax.tree.leaves(tree), *rest)
-        if first:
+            programs[key] = program or compiled(recipe, mesh, tree, rest, path)
+        leaves, results = programs[key](jax.tree.leaves(tree), *rest)
+        if first and apart:
             jax.block_until_ready(results)
             startup.give_back()
         if not leaves:
@@ -130,6 +135,7 @@ def _about(recipe: Recipe, mesh: Mesh) -> dict[str, Any]:
     return {
         "function": f"{make.__module__}.{make.__qualname__}",
         "model": repr(recipe.model),
+        "donate": recipe.donate,
         "config": {key: value for key, value in read.items() if key not in _ARGUMENTS},
         "settings": {k: v for k, v in settings.items() if k != "jax_compilation_cache_dir"},
         "devices": mesh.size,
@@ -147,7 +153,10 @@ def _within(key: str, prefixes: Iterable[str]) -> bool:
 def name(tree: Any, rest: tuple[Any, ...]) -> str:
     """What a program is called among those of one recipe: a digest of its arguments' shapes."""
     arguments = (tree, *rest)
-    shapes = [f"{leaf.dtype}{list(leaf.shape)}" for leaf in jax.tree.leaves(arguments)]
+    shapes = [
+        f"{leaf.dtype}{list(leaf.shape)}{getattr(leaf, 'weak_type', False)}"
+        for leaf in jax.tree.leaves(arguments)
+    ]
     return _digest({"tree": str(jax.tree.structure(arguments)), "shapes": shapes})
 
 
@@ -185,5 +194,5 @@ def compiled(recipe: Recipe, mesh: Mesh, tree: Any, rest: tuple[Any, ...], path:
     finally:
         jax.monitoring.unregister_event_listener(listen)
     if not hits:
-        files.write(path, found)
+        program_files.write(path, found)
     return found

@@ -148,12 +148,6 @@ def _start(
     return jax.device_put(restored, same), batches, host
 
 
-def _evaluation(model: Any, config: ConfigDict, mesh: Mesh) -> Callable[..., Any]:
-    """`step.eval_step`, as a recipe makes it."""
-    del config
-    return step.eval_step(model, mesh)
-
-
 def _best(setting: Setting, done: int) -> Best | None:
     config = setting.config
     if not config.train.keep_best:
@@ -186,7 +180,7 @@ def _evaluator(
     dataset, mesh = setting.dataset, setting.mesh
     size = meshes.filled(setting.config.data.eval_batch_size, mesh)
     config = configs.apply(setting.config, {"data.eval_batch_size": size})
-    recipe = Recipe(_evaluation, setting.model, setting.config)
+    recipe = Recipe(step.evaluation, setting.model, setting.config)
     # compiled apart where the training is, whose next steps it would slow down
     step_function = programs.kept(recipe, mesh, calls=config.derived.steps)
     splits = [split for split in _EVALUATED if dataset.sizes.get(split)]

@@ -3,7 +3,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from inception_jax import config as configs
 from inception_jax import models
-from inception_jax.train import compiler, kept, programs, state, step
+from inception_jax.train import compiler, program_files, programs, state, step
 from inception_jax.train import mesh as meshes
 from inception_jax.train.programs import Recipe
 
@@ -93,7 +92,7 @@ class Unpicklable:
 
 
 @pytest.mark.parametrize(
-    "why", ["not to be pickled", "another setting", "not to be found", "ends", "not there"]
+    "why", ["not to be pickled", "another setting", "not to be found", "ends", "not there", "none"]
 )
 def test_what_cannot_be_compiled_apart_is_compiled_here(home, monkeypatch, why, caplog):
     model = Unpicklable() if why == "not to be pickled" else "network"
@@ -103,6 +102,8 @@ def test_what_cannot_be_compiled_apart_is_compiled_here(home, monkeypatch, why, 
     if why in ("ends", "not there"):
         name = {"ends": "false", "not there": "no_such_program"}[why]
         monkeypatch.setattr(sys, "executable", shutil.which(name) or name)
+    if why == "none":
+        monkeypatch.setattr(sys, "executable", None)
     mesh = meshes.of_all()
     batch = meshes.put({"x": np.ones(8, np.float32)}, mesh)
     with caplog.at_level("DEBUG"):
@@ -110,8 +111,55 @@ def test_what_cannot_be_compiled_apart_is_compiled_here(home, monkeypatch, why, 
         tree, found = function(jax.device_put([jnp.ones(2)], meshes.replicated(mesh)), batch)
     assert found["sum"] == 8
     np.testing.assert_array_equal(tree[0], [9, 9])
-    said = {"another setting": "would be another", "ends": "", "not there": "cannot start"}
-    assert said.get(why, "cannot ask") in caplog.text
+    said = {
+        "not to be pickled": "cannot ask",
+        "not to be found": "cannot ask",
+        "another setting": "would be another",
+        "ends": "not compiled apart",
+        "not there": "cannot start",
+        "none": "cannot start",
+    }
+    assert said[why] in caplog.text
+
+
+def test_what_jax_has_in_its_cache_is_compiled_once_more_and_kept(home, monkeypatch):
+    """XLA cannot write it down again: every process would have to trace it."""
+    mesh = meshes.of_all()
+    recipe = Recipe(local, "network", configs.default())
+    arguments = (
+        jax.device_put([jnp.ones(2)], meshes.replicated(mesh)),
+        meshes.put({"x": np.ones(8, np.float32)}, mesh),
+    )
+    programs.kept(recipe, mesh)(*arguments)
+    (path,) = (path for path in home.rglob("*") if path.is_file())
+    path.unlink()
+    monkeypatch.setattr(programs, "compiled", lambda *_: pytest.fail("compiled here"))
+    _, found = programs.kept(recipe, mesh, calls=programs.APART)(*arguments)
+    assert found["sum"] == 8
+    assert path.is_file()
+
+
+def test_nothing_is_compiled_apart_that_could_not_be_kept(home, monkeypatch, caplog):
+    home.write_text("a file where the folder should be")
+    monkeypatch.setattr(compiler, "_Process", lambda: pytest.fail("started"))
+    mesh = meshes.of_all()
+    recipe = Recipe(local, "network", configs.default())
+    tree = jax.device_put([jnp.ones(2)], meshes.replicated(mesh))
+    batch = meshes.put({"x": np.ones(8, np.float32)}, mesh)
+    with caplog.at_level("DEBUG"):
+        function = programs.kept(recipe, mesh, calls=programs.APART, early=True)
+        assert function(tree, batch)[1]["sum"] == 8
+    assert "cannot keep" in caplog.text
+
+
+def test_a_process_that_is_not_needed_ends(tmp_path):
+    ahead = compiler.Ahead(tmp_path, apart=True, early=True)
+    process = ahead._process
+    assert process
+    assert running(process._process.pid)
+    ahead.close()
+    assert process._process.poll() is not None
+    assert ahead._process is None
 
 
 def test_the_newest_program_is_read_ahead_and_taken_only_under_its_name(home, monkeypatch):
@@ -123,7 +171,9 @@ def test_the_newest_program_is_read_ahead_and_taken_only_under_its_name(home, mo
         programs.kept(recipe, mesh)(tree, batch)
     read = []
     monkeypatch.setattr(
-        compiler.kept, "read", lambda path, do=kept.read: (read.append(path), do(path))[1]
+        compiler.program_files,
+        "read",
+        lambda path, do=program_files.read: (read.append(path), do(path))[1],
     )
     for n, reads in ((8, 1), (4, 2)):
         read.clear()
@@ -139,8 +189,17 @@ def running(pid):
     return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][:3]
 
 
+def gone(pid):
+    """Whether a process ends within half a minute."""
+    for _ in range(300):
+        if not running(pid):
+            return True
+        time.sleep(0.1)
+    return False
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_the_compiler_ends_with_the_process_that_started_it(how):
+def test_a_waiting_compiler_ends_with_the_process_that_started_it(how):
     code = (
         "import time\nfrom inception_jax.train import compiler\n"
         "process = compiler._Process()\nprint(process._process.pid, flush=True)\ntime.sleep(60)"
@@ -152,23 +211,38 @@ def test_the_compiler_ends_with_the_process_that_started_it(how):
         child = int(parent.stdout.readline())
         assert running(child)
         parent.send_signal(how)
-    for _ in range(300):
-        if not running(child):
-            break
-        time.sleep(0.1)
-    assert not running(child)
+    assert gone(child)
 
 
-def test_a_compiler_at_work_ends_too(monkeypatch):
-    """Also while it compiles: a thread waits for the end of its input."""
-    ended = threading.Event()
-    monkeypatch.setattr(compiler.os, "_exit", lambda code: ended.set())
-    read, write = os.pipe()
-    with os.fdopen(read, "rb") as file:
-        monkeypatch.setattr(compiler.sys, "stdin", type("Input", (), {"buffer": file}))
-        thread = threading.Thread(target=compiler._end_with_parent)
-        thread.start()
-        assert not ended.wait(0.1)
-        os.close(write)
-        assert ended.wait(5)
-        thread.join()
+def test_a_compiler_at_work_ends_with_the_process_that_started_it(home, tmp_path):
+    """Its recipe takes a minute; the one that asked is killed in the middle of it."""
+    flag = tmp_path / "at work"
+    text = f"import pathlib, time\ndef make(*_):\n    pathlib.Path({str(flag)!r}).touch()\n"
+    (tmp_path / "slow_recipe.py").write_text(text + "    time.sleep(60)\n")
+    code = """
+import slow_recipe
+from inception_jax import config
+from inception_jax.train import compiler, programs, mesh
+programs.enable()
+recipe = programs.Recipe(slow_recipe.make, "network", config.default())
+path = programs.home(recipe, mesh.of_all()) / programs.name([], ())
+ahead = compiler.Ahead(path.parent, apart=True, early=True)
+print(ahead._process._process.pid, flush=True)
+ahead.compiled(recipe, [], (), path)
+"""
+    paths = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    with subprocess.Popen(
+        (sys.executable, "-c", code),
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    ) as parent:
+        assert parent.stdout
+        child = int(parent.stdout.readline())
+        for _ in range(300):
+            if flag.exists():
+                break
+            time.sleep(0.1)
+        assert flag.exists()
+        parent.kill()
+    assert gone(child)

@@ -63,10 +63,10 @@ def config(**overrides):
     return configs.apply(configs.default(), {"data.batch_size": 8} | overrides)
 
 
-def run(traced, cfg, model="network"):
+def run(traced, cfg, model="network", donate=True):
     """Two steps of a fresh look-up: the state and the metrics after them."""
     mesh = meshes.create(cfg)
-    function = programs.kept(Recipe(lambda *_: jax.jit(traced), model, cfg, donate=True), mesh)
+    function = programs.kept(Recipe(lambda *_: jax.jit(traced), model, cfg, donate), mesh)
     state = {"a": jnp.arange(3.0), "b": jnp.ones((2, 2))}
     state = jax.device_put(state, meshes.replicated(mesh))
     batch = meshes.put({"x": np.linspace(0, 1, 8, dtype=np.float32)}, mesh)
@@ -131,7 +131,9 @@ def test_another_config_is_another_program(cached, changed):
     assert traces(config(**changed)) == 1
 
 
-@pytest.mark.parametrize("name", ["model", "sources", "flags", "processor", "versions", "setting"])
+@pytest.mark.parametrize(
+    "name", ["model", "sources", "flags", "processor", "versions", "setting", "donate"]
+)
 def test_anything_else_that_a_program_follows_from_is_another_program(cached, monkeypatch, name):
     run(Traced(), config())
     match name:
@@ -146,7 +148,8 @@ def test_anything_else_that_a_program_follows_from_is_another_program(cached, mo
             monkeypatch.setattr(programs.result, "versions", lambda: versions)
         case "setting":
             jax.config.update("jax_default_matmul_precision", "highest")
-    assert traces(config(), "another" if name == "model" else "network") == 1
+    model = "another" if name == "model" else "network"
+    assert traces(config(), model, donate=name != "donate") == 1
 
 
 class Recorded:

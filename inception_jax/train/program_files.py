@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -27,7 +28,6 @@ def read(path: Path) -> Any:
         content = path.read_bytes()
         if hashlib.sha256(content[32:]).digest() != content[:32]:
             raise ValueError("not as it was written")
-        os.utime(path)
         return serialize_executable.deserialize_and_load(*pickle.loads(content[32:]))
     except FileNotFoundError:
         return None
@@ -36,19 +36,42 @@ def read(path: Path) -> Any:
         return None
 
 
+def taken(path: Path) -> None:
+    """Notes that a program was of use."""
+    with contextlib.suppress(OSError):  # a folder that can only be read
+        os.utime(path)
+
+
+def writable(folder: Path) -> bool:
+    """Whether programs of a recipe can be kept there; makes the folder."""
+    try:
+        for each in (folder.parent, folder):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
 def write(path: Path, program: Any) -> None:
     """Keeps a program, where it can be kept, and removes those that nobody takes any more."""
     try:
+        if not writable(path.parent):
+            raise PermissionError(f"{path.parent} cannot be written")
         content = pickle.dumps(serialize_executable.serialize(program))
-        for folder in (path.parent.parent, path.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         whole = hashlib.sha256(content).digest() + content
         files.write_whole(path, lambda file: file.write(whole))
-        for other in filter(Path.is_file, path.parent.parent.rglob("*")):
-            if time.time() - other.stat().st_mtime > _DAYS * 24 * 3600:
-                other.unlink(missing_ok=True)
     except Exception as error:  # the run goes on without
         _log.debug("cannot keep %s: %s", path, error)
+    _remove_old(path.parent.parent)
+
+
+def _remove_old(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):  # what a folder holds comes before it
+        with contextlib.suppress(OSError):  # another process was faster, or a folder is not empty
+            if path.is_dir():
+                path.rmdir()
+            elif time.time() - path.stat().st_mtime > _DAYS * 24 * 3600:
+                path.unlink()
 
 
 def newest(folder: Path) -> Path | None:
