@@ -47,13 +47,13 @@ def predict(
     (variables,) = member.variables.values()
     mesh = meshes.of_all()
     step = members.probabilities(member, mesh)
-    size = -(-_BATCH // mesh.size) * mesh.size
+    size = meshes.filled(_BATCH, mesh)
     guesses: list[list[Guess]] = []
     images = [decode.decode(path, channels, str(path)) for path in paths]
     for path, image in zip(paths, images, strict=True):
         seen = views.single(image, how)[None] if crops == 1 else views.crops(image, how, crops)
         parts = [seen[start : start + size] for start in range(0, len(seen), size)]
-        padded = [_filled(part, size if len(parts) > 1 else mesh.size) for part in parts]
+        padded = [members.filled(part, size if len(parts) > 1 else mesh.size) for part in parts]
         rows = np.concatenate([np.asarray(step(variables, part)) for part in padded])[: len(seen)]
         mean = rows.mean(axis=0, dtype=np.float64)
         if not np.isfinite(mean).all():
@@ -61,11 +61,6 @@ def predict(
         order = np.argsort(-mean, kind="stable")[:top]
         guesses.append([Guess(int(k), _name(names, int(k)), float(mean[k])) for k in order])
     return guesses
-
-
-def _filled(images: np.ndarray, size: int) -> np.ndarray:
-    missing = -len(images) % size
-    return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
 
 
 def _name(names: Sequence[str], index: int) -> str:

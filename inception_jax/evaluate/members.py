@@ -137,7 +137,7 @@ def predict(
     batches = data.eval_batches(dataset, config, split, crops=crops)
     for batch in follow(batches, number):
         images = batch["image"].reshape(size * views, *batch["image"].shape[-3:])
-        images = _filled(images, mesh.size)
+        images = filled(images, mesh.size)
         results = {kind: step(variables, images) for kind, variables in placed.items()}
         for kind, values in results.items():
             each = np.asarray(values)[: size * views].reshape(size, views, -1)
@@ -152,8 +152,9 @@ def predict(
     }
 
 
-def _filled(images: np.ndarray, devices: int) -> np.ndarray:
-    missing = -len(images) % devices
+def filled(images: np.ndarray, size: int) -> np.ndarray:
+    """The images and black ones after them, up to a multiple of so many."""
+    missing = -len(images) % size
     return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else images
 
 

@@ -117,8 +117,8 @@ class _Process:
         assert self._process.stdin
         with contextlib.suppress(OSError):  # of what it did not read
             self._process.stdin.close()
-        with self._process, self._said:
-            self._process.wait()
+        with self._process, self._said:  # leaving them waits and closes
+            pass
 
 
 def _started() -> _Process | None:

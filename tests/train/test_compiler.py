@@ -41,10 +41,10 @@ def home(tmp_path, monkeypatch):
         jax.config.update(name, value)
 
 
-def small(**overrides):
+def small():
     """A recipe of a training step, its mesh and its first arguments."""
-    changed = {"data.batch_size": 4, "model.width": 0.0625} | overrides
-    cfg = configs.apply(configs.default(), {"data.image_size": 28, **changed})
+    changed = {"data.batch_size": 4, "data.image_size": 28, "model.width": 0.0625}
+    cfg = configs.apply(configs.default(), changed)
     model, mesh = models.from_config(cfg.model, 10), meshes.of_all()
     start = state.create(model, cfg, SHAPE, sharding=meshes.replicated(mesh))
     rng = np.random.default_rng(0)
